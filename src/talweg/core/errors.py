@@ -1,0 +1,58 @@
+"""Messages for people: what was wrong, what is allowed, what was given, the nearest choice."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """Input that cannot be used, told in one line; the command line prints it and exits with 2."""
+
+
+def nearest(given: str, allowed: Iterable[str]) -> str | None:
+    """The allowed word closest to what was given, or None if nothing is close.
+
+    >>> nearest("adma", ["adam", "sgd"])
+    'adam'
+    """
+    words = list(allowed)
+    by_lower = {word.lower(): word for word in words}
+    found = difflib.get_close_matches(given.lower(), list(by_lower), n=1, cutoff=0.5)
+    return by_lower[found[0]] if found else None
+
+
+def choose(what: str, given: str, allowed: Iterable[str], more: str = "") -> UserError:
+    """The error for a name that is not among the allowed ones.
+
+    Args:
+        what: What the name stands for, such as ``"rule"``.
+        given: The name that was given.
+        allowed: The names that would have been accepted.
+        more: Where to find out more, such as a command; shown in brackets.
+
+    >>> str(choose("rule", "adma", ["adam", "sgd"]))
+    "unknown rule 'adma'; did you mean 'adam'? (allowed: adam, sgd)"
+    """
+    words = list(allowed)
+    close = nearest(given, words)
+    question = f"; did you mean {close!r}?" if close else ""
+    return UserError(
+        f"unknown {what} {given!r}{question} ({more or 'allowed: ' + ', '.join(words)})"
+    )
+
+
+def whole_number(name: str, value: object, at_least: int = 1) -> int:
+    """``value`` as an int of at least ``at_least``.
+
+    Raises:
+        UserError: If it is anything else; booleans are not numbers.
+
+    >>> whole_number("epochs", 20)
+    20
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
+        raise UserError(f"{name} must be a whole number of at least {at_least}, got {value!r}")
+    return value
+
+
+class Interrupted(Exception):  # noqa: N818 - an event, not an error
+    """Training was stopped by the user; what was done up to then is kept."""

@@ -1,0 +1,81 @@
+"""Hyperparameters and options: dataclass fields that know their range."""
+
+import math
+from dataclasses import Field, field, fields
+from typing import Any
+
+from torch import Tensor
+
+from talweg.core.errors import UserError, choose
+
+
+def hyper(
+    default: float,
+    doc: str,
+    *,
+    above: float = -math.inf,
+    at_least: float = -math.inf,
+    below: float = math.inf,
+) -> Any:
+    """A numeric field of a rule: a float, or a tensor with one value per lane.
+
+    Args:
+        default: The value used when none is given.
+        doc: What it does, for tables and ``explain``.
+        above: It must be greater than this.
+        at_least: It must be at least this.
+        below: It must be smaller than this.
+    """
+    bounds = {"above": above, "at_least": at_least, "below": below}
+    return field(default=default, metadata={"kind": "hyper", "doc": doc, **bounds})
+
+
+def option(default: str | bool, doc: str, choices: tuple[str, ...] = ()) -> Any:
+    """A field that selects a form of the update; lanes that differ in it form separate groups."""
+    return field(default=default, metadata={"kind": "option", "doc": doc, "choices": choices})
+
+
+def hyper_names(cls: type) -> tuple[str, ...]:
+    """The names of a rule's numeric fields, in order."""
+    return tuple(f.name for f in fields(cls) if f.metadata.get("kind") == "hyper")
+
+
+def option_names(cls: type) -> tuple[str, ...]:
+    """The names of the fields that select a form, in order."""
+    return tuple(f.name for f in fields(cls) if f.metadata.get("kind") == "option")
+
+
+def check(owner: object) -> None:
+    """Checks every field of a rule against its range.
+
+    Raises:
+        UserError: Naming the field, what is allowed and what was given.
+    """
+    for spec in fields(owner):  # type: ignore[arg-type]
+        value = getattr(owner, spec.name)
+        if spec.metadata["kind"] == "option":
+            _check_option(spec, value)
+        elif not isinstance(value, Tensor):
+            _check_number(spec, value)
+
+
+def _check_option(spec: Field[Any], value: object) -> None:
+    if isinstance(spec.default, bool):
+        if not isinstance(value, bool):
+            raise UserError(f"{spec.name} must be true or false, got {value!r}")
+    elif value not in spec.metadata["choices"]:
+        raise choose(spec.name, str(value), spec.metadata["choices"])
+
+
+def _check_number(spec: Field[Any], value: object) -> None:
+    low, least, high = (spec.metadata[key] for key in ("above", "at_least", "below"))
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if is_number and math.isfinite(value) and low < value < high and value >= least:
+        return
+    if low == 0 and high == math.inf:
+        allowed = "a positive number"
+    elif least == 0 and high == math.inf:
+        allowed = "a number of at least 0"
+    else:
+        allowed = f"a number of at least {max(least, low):g} and below {high:g}"
+    raise UserError(f"{spec.name} must be {allowed}, got {value!r}")

@@ -1,0 +1,126 @@
+"""Update rules: the maths of gradient descent, one rule per file, each written once.
+
+`RULES` names them. To add one: write its file here and its oracle in ``tests/rules/oracles``.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from talweg.core import Registry, Rule, UserError, choose, parse_call
+from talweg.rules.adagrad import AdaGrad
+from talweg.rules.adam import Adam
+from talweg.rules.momentum import Momentum
+from talweg.rules.nesterov import Nesterov
+from talweg.rules.rmsprop import RMSProp
+from talweg.rules.sgd import SGD
+
+__all__ = [
+    "RULES",
+    "SGD",
+    "STANDARD",
+    "AdaGrad",
+    "Adam",
+    "Momentum",
+    "NamedRule",
+    "Nesterov",
+    "RMSProp",
+    "default_lrs",
+    "named",
+    "rule_label",
+]
+
+
+@dataclass(frozen=True)
+class NamedRule:
+    """A rule under the name and label that people know it by.
+
+    Args:
+        name: What is typed, such as ``"rmsprop-nesterov"``; options that differ are in brackets.
+        label: What is shown, such as ``"RMSProp + Nesterov"``.
+        rule: The rule with its hyperparameters.
+    """
+
+    name: str
+    label: str
+    rule: Rule
+
+
+RULES: Registry[NamedRule] = Registry("rule", "talweg list rules")
+for _name, _label, _rule in (
+    ("sgd", "SGD", SGD()),
+    ("momentum", "Momentum", Momentum()),
+    ("nesterov", "Nesterov", Nesterov()),
+    ("adagrad", "AdaGrad", AdaGrad()),
+    ("rmsprop", "RMSProp", RMSProp()),
+    ("rmsprop-nesterov", "RMSProp + Nesterov", RMSProp(momentum=0.9, nesterov=True)),
+    ("adam", "Adam", Adam()),
+):
+    RULES.add(_name, NamedRule(_name, _label, _rule))
+
+STANDARD: tuple[str, ...] = tuple(RULES)
+"""The rules that `talweg.compare` trains when none are named."""
+
+
+def named(rule: str | Rule | NamedRule) -> NamedRule:
+    """A rule with its name, from a name, a name with options, or a rule.
+
+    Raises:
+        UserError: If the name or an option is unknown or a value out of range.
+
+    >>> named("momentum(form=average)").label
+    'Momentum (form=average)'
+    >>> named(Adam(beta1=0.8)).name
+    'adam(beta1=0.8)'
+    """
+    if isinstance(rule, NamedRule):
+        return rule
+    if isinstance(rule, Rule):
+        return _name_of(rule)
+    if not isinstance(rule, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UserError(f"a rule is a name or a talweg.rules object, got {type(rule).__name__}")
+    name, options = parse_call(rule)
+    known = RULES[name]
+    for key in options:
+        if key not in known.rule.settings:
+            raise choose(f"option of {name}", key, known.rule.settings)
+    return _label_with(known, replace(known.rule, **options))
+
+
+def rule_label(rule: Rule) -> str:
+    """What to call a rule in a picture: ``"Adam"``, ``"Adam (beta1=0.8)"``."""
+    return _name_of(rule).label
+
+
+def default_lrs(rule: Rule, count: int = 9) -> list[float]:
+    """``count`` learning rates, evenly spaced in the logarithm over the rule's own range.
+
+    >>> default_lrs(SGD(), count=3)
+    [0.001, 0.1, 10.0]
+    """
+    low, high = np.log10(rule.lr_range)
+    return [float(f"{rate:.4g}") for rate in np.logspace(low, high, count)]
+
+
+def _name_of(rule: Rule) -> NamedRule:
+    """The registered rule that differs least from this one, with the differences spelled out."""
+    same_class = [known for known in RULES.values() if type(known.rule) is type(rule)]
+    if not same_class:
+        name = type(rule).__name__
+        return NamedRule(name.lower(), name, rule)
+    return min(
+        (_label_with(known, rule) for known in same_class), key=lambda entry: len(entry.name)
+    )
+
+
+def _label_with(known: NamedRule, rule: Rule) -> NamedRule:
+    usual = known.rule.settings
+    differences = [
+        f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"
+        for key, value in rule.settings.items()
+        if key != "lr" and value != usual[key]
+    ]
+    inside = ", ".join(differences)
+    if not inside:
+        return NamedRule(known.name, known.label, rule)
+    return NamedRule(f"{known.name}({inside})", f"{known.label} ({inside})", rule)

@@ -1,0 +1,59 @@
+"""Adam."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from talweg.core import Rule, Scalar, Scalars, State, hyper, option
+
+
+@dataclass(frozen=True)
+class Adam(Rule):
+    """Moving averages of the gradient and its square, both corrected for their start at 0.
+
+    ``m ← b1·m + (1−b1)·g``; ``r ← b2·r + (1−b2)·g²``;
+    ``m̂ = m/(1−b1^t)``; ``r̂ = r/(1−b2^t)``;
+    ``p ← p − lr·m̂/(√r̂ + eps)``, or ``lr·m̂/√(r̂ + eps)`` with ``eps_inside``.
+
+    A step is bounded: ``|Δp| ≤ lr·max(1, (1−b1)/√(1−b2))`` up to eps.
+
+    Args:
+        lr: Learning rate, positive.
+        beta1: ``b1``, at least 0 and below 1.
+        beta2: ``b2``, at least 0 and below 1.
+        eps: Keeps the quotient finite, positive.
+        eps_inside: Whether ``eps`` is added under the root.
+
+    Source: Kingma and Ba, "Adam: a method for stochastic optimization" (2015), algorithm 1.
+    """
+
+    lr: Scalar = hyper(1e-3, "learning rate", above=0)
+    beta1: Scalar = hyper(0.9, "share of the mean gradient kept", at_least=0, below=1)
+    beta2: Scalar = hyper(0.999, "share of the mean square kept", at_least=0, below=1)
+    eps: Scalar = hyper(1e-8, "keeps the quotient finite", above=0)
+    eps_inside: bool = option(False, "eps under the root")
+
+    def init(self, params: Tensor) -> State:
+        return {"m": torch.zeros_like(params), "r": torch.zeros_like(params)}
+
+    def scalars(self, t: Scalar) -> Scalars:
+        """Bias corrections folded into the rate and into one factor on the root."""
+        return {
+            "b1": self.beta1,
+            "1-b1": 1 - self.beta1,
+            "b2": self.beta2,
+            "1-b2": 1 - self.beta2,
+            "rate": self.lr / (1 - self.beta1**t),
+            "root": (1 - self.beta2**t) ** -0.5,
+            "eps": self.eps,
+        }
+
+    def step(
+        self, params: Tensor, grad: Tensor, state: State, scalars: Scalars
+    ) -> tuple[Tensor, State]:
+        m = scalars["b1"] * state["m"] + scalars["1-b1"] * grad
+        r = scalars["b2"] * state["r"] + scalars["1-b2"] * grad * grad
+        root, eps = scalars["root"], scalars["eps"]
+        scale = (r * root * root + eps).sqrt() if self.eps_inside else r.sqrt() * root + eps
+        return params - scalars["rate"] * m / scale, {"m": m, "r": r}
