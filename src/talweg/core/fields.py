@@ -67,7 +67,7 @@ def _check_option(spec: Field[Any], value: object) -> None:
         raise choose(spec.name, str(value), spec.metadata["choices"])
 
 
-def _check_number(spec: Field[Any], value: object) -> None:
+def _check_number(spec: Field[Any], value: Any) -> None:
     low, least, high = (spec.metadata[key] for key in ("above", "at_least", "below"))
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if is_number and math.isfinite(value) and low < value < high and value >= least:
