@@ -1,1 +1,10 @@
-"""talweg."""
+"""talweg: train every update rule × learning rate × seed at once, and see which wins."""
+
+from importlib.metadata import version
+
+from talweg import lanes, report, rules
+from talweg.core import UserError
+from talweg.study import Study, compare, load
+
+__version__ = version("talweg")
+__all__ = ["Study", "UserError", "__version__", "compare", "lanes", "load", "report", "rules"]

@@ -1,0 +1,26 @@
+"""Data: sources, splits, preparation and batches.
+
+`load` reads any source, `split` gives prepared training, validation and test parts, `as_samples`
+takes data as it is given, and `BatchOrder` says which samples make which batch.
+"""
+
+from talweg.data.as_given import as_samples
+from talweg.data.batches import BatchOrder
+from talweg.data.bundled import BUNDLED
+from talweg.data.loading import load
+from talweg.data.samples import Samples
+from talweg.data.splits import Splits, everything, split
+from talweg.data.table import Data, Table
+
+__all__ = [
+    "BUNDLED",
+    "BatchOrder",
+    "Data",
+    "Samples",
+    "Splits",
+    "Table",
+    "as_samples",
+    "everything",
+    "load",
+    "split",
+]

@@ -1,0 +1,169 @@
+"""Columns of files and data frames as NumPy arrays: numbers, or categories."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyarrow import types
+
+from talweg.core import UserError
+from talweg.data.table import Table
+from talweg.data.wording import counted, listing
+
+Flavour = Literal["text", "truth", "whole", "real", "time"]
+
+NANOSECONDS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column as it was read.
+
+    Args:
+        values: float64 ``[N]`` (NaN = missing), or objects ``[N]`` (``str``, None = missing) for
+            text.
+        flavour: What the values were: text, true/false, whole numbers, real numbers, or times.
+    """
+
+    values: NDArray[Any]
+    flavour: Flavour
+
+    @property
+    def missing(self) -> NDArray[np.bool_]:
+        """Which values are missing, ``[N]``."""
+        return missing_in(self.values)
+
+
+def missing_in(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which entries of an array of any shape are missing: NaN, or None among objects."""
+    if values.dtype == np.dtype(object):
+        return np.array([value is None for value in values.flat], dtype=bool).reshape(values.shape)
+    if values.dtype.kind == "f":
+        return np.isnan(values)
+    return np.zeros(values.shape, dtype=bool)
+
+
+def column_of(name: str, values: Any) -> Column:
+    """A column from an arrow column, a data frame's series, an array or a list.
+
+    Raises:
+        UserError: If its values are neither numbers, categories nor times.
+
+    >>> column_of("size", ["small", None]).values.tolist()
+    ['small', None]
+    """
+    if isinstance(values, (pa.Array, pa.ChunkedArray)):
+        return _from_arrow(name, values)
+    if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
+        flavours: dict[str, Flavour] = {"b": "truth", "i": "whole", "u": "whole", "f": "real"}
+        return Column(values.astype(np.float64), flavours[values.dtype.kind])
+    try:
+        arrow = pa.array(values, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):  # numbers and text in one column
+        arrow = pa.array(
+            [None if _is_nothing(value) else str(value) for value in values], type=pa.string()
+        )
+    except (pa.ArrowException, TypeError, ValueError):
+        raise _unusable(name, type(next(iter(values))).__name__) from None
+    return _from_arrow(name, arrow)
+
+
+def table_of(columns: Mapping[str, Any]) -> tuple[Table, tuple[str, ...]]:
+    """The features of a table and what was done to read them.
+
+    Columns without a value and columns of text that is different in every row are left out.
+
+    Args:
+        columns: Name → arrow column, series, array or list.
+
+    Raises:
+        UserError: If no column is left, or one cannot be used.
+    """
+    kept: dict[str, NDArray[Any]] = {}
+    times: list[str] = []
+    empty: list[str] = []
+    identifiers: list[str] = []
+    for name, values in columns.items():
+        column = column_of(name, values)
+        present = column.values[~column.missing]
+        if len(present) == 0 and len(column.values) > 0:
+            empty.append(name)
+        elif column.flavour == "text" and len(set(present)) == len(present) > 1:
+            identifiers.append(name)
+        else:
+            kept[name] = column.values
+            if column.flavour == "time":
+                times.append(name)
+    done = (
+        (times, "of dates or times turned into seconds"),
+        (empty, "without any value dropped"),
+        (identifiers, "of text that differs in every row dropped"),
+    )
+    notes = tuple(
+        f"{counted(len(names), 'column')} {what}: {listing(names)}" for names, what in done if names
+    )
+    if not kept:
+        raise UserError(
+            "no feature column is left: every column is empty or text that differs in every row"
+            if columns
+            else "there is no feature column besides the target"
+        )
+    return Table(kept), notes
+
+
+def check_names(names: Sequence[str], where: str) -> None:
+    """Raises a UserError if a column name occurs twice."""
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(
+            f"column names must differ, but {where} has "
+            f"{counted(len(twice), 'name')} more than once: {listing(twice)}"
+        )
+
+
+def _from_arrow(name: str, column: Any) -> Column:
+    kind = column.type
+    if types.is_dictionary(kind):
+        return _from_arrow(name, column.cast(kind.value_type))
+    if types.is_null(kind):
+        return Column(np.full(len(column), np.nan), "real")
+    if types.is_boolean(kind):
+        return Column(_numbers(column.cast(pa.int8())), "truth")
+    if types.is_integer(kind):
+        return Column(_numbers(column), "whole")
+    if types.is_floating(kind):
+        return Column(_numbers(column), "real")
+    if types.is_decimal(kind):
+        return Column(_numbers(column.cast(pa.float64())), "real")
+    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
+        return Column(np.array(column.to_pylist(), dtype=object), "text")
+    if types.is_temporal(kind) and not types.is_interval(kind):
+        return Column(_seconds(column), "time")
+    if types.is_binary(kind) or types.is_large_binary(kind):
+        raise UserError(f"column {name!r} holds bytes that are not UTF-8 text; save it as UTF-8")
+    raise _unusable(name, str(kind))
+
+
+def _numbers(column: Any) -> NDArray[np.float64]:
+    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _seconds(column: Any) -> NDArray[np.float64]:
+    """Dates and times as seconds since 1970, times of day since midnight, durations as they are."""
+    kind = column.type
+    if types.is_date(kind):
+        column = column.cast(pa.timestamp("s"))
+    whole = column.cast(pa.int32() if types.is_time32(kind) else pa.int64())
+    return _numbers(whole) * (NANOSECONDS[column.type.unit] / 1e9)
+
+
+def _is_nothing(value: object) -> bool:
+    """None, NaN, and what pandas writes for missing values."""
+    return str(value) in ("None", "nan", "<NA>", "NaT")
+
+
+def _unusable(name: str, kind: str) -> UserError:
+    return UserError(f"column {name!r} holds {kind}, which is neither a number nor a category")

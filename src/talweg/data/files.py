@@ -1,0 +1,169 @@
+"""Reading data files. Nothing is ever unpickled."""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import compute, csv, parquet, types
+
+from talweg.core import UserError, choose, nearest
+from talweg.data.memory import from_pair
+from talweg.data.raw import Raw, from_columns, from_matrix, named_columns
+from talweg.data.wording import first_line, listing
+
+GAPS = ["", "?", "NA", "N/A", "n/a", "na", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None"]
+"""Cells of a text table that stand for a missing value, with or without a space before them."""
+
+DAMAGED = "it is damaged, or not a file of this type"
+
+PAIRS = (("X", "y"), ("x", "y"), ("data", "target"))
+"""Names under which features and target are looked for in an .npz file."""
+
+
+def from_file(path: Path, target: object) -> Raw:
+    """What a file holds.
+
+    Raises:
+        UserError: If there is no such file, or it cannot be read or used.
+    """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; give one file ({', '.join(READERS)})")
+    if path.suffix.lower() not in READERS:
+        raise choose("file type", path.suffix or path.name, READERS)
+    if not path.exists():
+        beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+        close = nearest(path.name, beside)
+        raise UserError(
+            f"there is no file {str(path)!r}" + (f"; did you mean {close!r}?" if close else "")
+        )
+    try:
+        return READERS[path.suffix.lower()](path, target)
+    except UserError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"cannot read {path}: {_reason(error)}") from None
+
+
+def _csv(path: Path, target: object) -> Raw:
+    size = path.stat().st_size
+    if size == 0:
+        raise UserError(f"{path} is empty")
+    # One block, so that a column's type is inferred from all its values, not the first megabyte.
+    table = csv.read_csv(
+        path,
+        read_options=csv.ReadOptions(block_size=min(size + 1, 2**31 - 1)),
+        parse_options=csv.ParseOptions(delimiter=_delimiter(path), newlines_in_values=True),
+        convert_options=csv.ConvertOptions(
+            null_values=[*GAPS, *(f" {gap}" for gap in GAPS)], strings_can_be_null=True
+        ),
+    )
+    names = [name.strip() for name in table.column_names]
+    columns = named_columns(names, [_stripped(column) for column in table.columns], path.name)
+    return _from_table(columns, target, path)
+
+
+def _delimiter(path: Path) -> str:
+    """A tab for .tsv; for .csv whichever of comma, semicolon and tab the first line has most of."""
+    if path.suffix.lower() == ".tsv":
+        return "\t"
+    with path.open(encoding="utf-8", errors="replace") as file:
+        line = file.readline()
+    return max((",", ";", "\t"), key=line.count)
+
+
+def _stripped(column: Any) -> Any:
+    if types.is_string(column.type):
+        return compute.call_function("utf8_trim_whitespace", [column])
+    return column
+
+
+def _parquet(path: Path, target: object) -> Raw:
+    with path.open("rb") as file:
+        table = parquet.read_table(file)
+    columns = named_columns(table.column_names, table.columns, path.name)
+    return _from_table(columns, target, path)
+
+
+def _from_table(columns: dict[str, Any], target: object, path: Path) -> Raw:
+    if not columns or len(next(iter(columns.values()))) == 0:
+        raise UserError(f"{path} has no rows of data")
+    used, notes = _without_index(columns, str(target))
+    return from_columns(used, target, path.name, notes=notes)
+
+
+def _without_index(columns: dict[str, Any], target: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Leaves out the row numbers that pandas writes beside the data."""
+    dropped: list[str] = []
+    for name, column in columns.items():
+        counts = name in ("", "Unnamed: 0") and types.is_integer(column.type)
+        if (counts and column.to_pylist() == list(range(len(column)))) or name.startswith(
+            "__index_level_"
+        ):
+            dropped.append(name)
+    dropped = [name for name in dropped if name != target]
+    kept = {name: column for name, column in columns.items() if name not in dropped}
+    return kept, ("the column of row numbers was dropped",) if dropped else ()
+
+
+def _npz(path: Path, target: object) -> Raw:
+    if not zipfile.is_zipfile(path):
+        raise zipfile.BadZipFile
+    with np.load(path, allow_pickle=False) as file:
+        names = list(file.files)
+        x_name, y_name = _pair(names, target, path.name)
+        x, y = file[x_name], file[y_name]
+    raw = from_pair(x, y, path.name)
+    unused = [name for name in names if name not in (x_name, y_name)]
+    notes = (f"features are array {x_name!r}; not used: {listing(unused)}",) if unused else ()
+    return Raw(raw.name, raw.features, raw.target, y_name, notes=(*raw.notes, *notes))
+
+
+def _pair(names: list[str], target: object, name: str) -> tuple[str, str]:
+    """The names of the arrays of features and target."""
+    if target is None:
+        found = next((pair for pair in PAIRS if set(pair) <= set(names)), None)
+        if found is None:
+            raise UserError(
+                f"{name} must hold arrays X and y, or say which one is the target with "
+                f"target=NAME (--target NAME); arrays: {listing(names, 30) or 'none'}"
+            )
+        return found
+    if target not in names:
+        raise choose("array", str(target), names, f"arrays: {listing(names, 30) or 'none'}")
+    others = [other for other in names if other != target]
+    usual = [other for other in others if other in ("X", "x", "data")]
+    candidates = others if len(others) == 1 else usual
+    if len(candidates) != 1:
+        raise UserError(
+            f"besides the target {name} must hold one array of features, or one named X; "
+            f"arrays: {listing(names, 30)}"
+        )
+    return candidates[0], str(target)
+
+
+def _npy(path: Path, target: object) -> Raw:
+    values = np.load(path, allow_pickle=False)
+    if not isinstance(values, np.ndarray):
+        raise UserError(f"{path} holds several arrays; rename it to .npz")
+    return from_matrix(values, target, path.name)
+
+
+def _reason(error: Exception) -> str:
+    text = first_line(error)
+    if text.startswith("Object arrays"):
+        return "it holds Python objects, which are never unpickled; save numbers or text"
+    if "pickled data" in text or isinstance(error, (EOFError, zipfile.BadZipFile)):
+        return DAMAGED
+    return text
+
+
+READERS: dict[str, Callable[[Path, object], Raw]] = {
+    ".csv": _csv,
+    ".tsv": _csv,
+    ".parquet": _parquet,
+    ".npz": _npz,
+    ".npy": _npy,
+}

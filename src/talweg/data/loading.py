@@ -1,0 +1,182 @@
+"""Any source → Data: reading, checking, deciding what kind of task it is."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from talweg.core import UserError, choose
+from talweg.data.bundled import BUNDLED
+from talweg.data.columns import missing_in
+from talweg.data.files import READERS, from_file
+from talweg.data.memory import from_dataset, from_frame, from_pair, is_frame, is_pair
+from talweg.data.raw import Raw, from_matrix
+from talweg.data.samples import Samples
+from talweg.data.table import KINDS, Data, Features, Table, check_lengths, take
+from talweg.data.target import settle, without_missing
+from talweg.data.wording import counted
+
+MISSING = ("median", "error")
+
+LARGEST = float(np.finfo(np.float32).max)
+
+
+def load(
+    source: Any,
+    *,
+    target: str | int | None = None,
+    kind: str | None = None,
+    missing: str | None = None,
+) -> Data:
+    """Reads a data set and decides what is to be learned from it.
+
+    Rows without a target are dropped. The target's classes are sorted, by number where they are
+    numbers. All that was done is told in the notes of the result.
+
+    Args:
+        source: One of
+
+            - the name of a bundled data set: digits, iris, wine, breast_cancer, diabetes;
+            - a .csv, .tsv or .parquet file with a target column;
+            - an .npz file with arrays X and y (or x and y, data and target, or the target's name
+              and one other array);
+            - an .npy file, or an array, whose last (or ``target``) column is the target;
+            - ``(X, y)``: arrays, tensors, lists, data frames. Tensors of int32 or int64, and
+              arrays of signed integers with more than two dimensions, are indices (tokens): they
+              stay integers and are never scaled;
+            - a data frame with a target column;
+            - a map-style PyTorch data set of ``(x, y)``, which is read once;
+            - `Samples`, or `Data`, which is returned as it is.
+        target: The target's column (or array) where the source does not say.
+        kind: ``"classification"`` or ``"regression"``; None decides by the target: text,
+            true/false and whole numbers with few different values are classes.
+        missing: What to do about missing features. ``"median"``: numbers are filled with the
+            median of the training part, and missing categories are a category of their own.
+            ``"error"``: none are allowed. None is ``"median"`` for tables (.csv, .tsv, .parquet,
+            data frames), ``"error"`` for the rest.
+
+    Raises:
+        UserError: If the source cannot be found, read or used, in one line. Rows and columns are
+            counted from 0.
+
+    >>> data = load("iris")
+    >>> len(data), data.kind, data.classes
+    (150, 'classification', ('setosa', 'versicolor', 'virginica'))
+    """
+    if kind is not None and kind not in KINDS:
+        raise choose("kind", kind, KINDS)
+    if missing is not None and missing not in MISSING:
+        raise choose("way to treat missing values", missing, MISSING)
+    if isinstance(source, Data):
+        if (target, kind, missing) != (None, None, None):
+            raise UserError("data that is loaded already has its target, kind and missing values")
+        return source
+    raw = _read(source, target)
+    return _finish(raw, kind or raw.kind, missing or ("median" if raw.fills else "error"))
+
+
+def _read(source: Any, target: str | int | None) -> Raw:
+    if isinstance(source, (str, Path)):
+        if str(source) not in BUNDLED or isinstance(source, Path):
+            return _from_path(source, target)
+        found = BUNDLED[str(source)]
+        _refuse(target, f"data set {source!r}")
+        return found()
+    if is_frame(source):
+        return from_frame(source, target)
+    if isinstance(source, np.ndarray):
+        return from_matrix(source, target, "the array")
+    _refuse(target, type(source).__name__ if not is_pair(source) else "(X, y)")
+    if isinstance(source, Samples):
+        return from_pair(source.x, source.y, "samples")
+    if is_pair(source):
+        return from_pair(*source)
+    if isinstance(source, Dataset):
+        return from_dataset(source)
+    if isinstance(source, DataLoader):
+        raise UserError("data must be a data set, not a DataLoader: give its .dataset")
+    raise UserError(
+        f"data must be a name ({', '.join(BUNDLED)}), a file ({', '.join(READERS)}), (X, y), "
+        f"a data frame or a PyTorch Dataset, got {type(source).__name__}"
+    )
+
+
+def _from_path(source: str | Path, target: object) -> Raw:
+    path = Path(source).expanduser()
+    is_name = isinstance(source, str) and not path.suffix and path.name == source
+    if is_name and not path.exists():
+        more = f"bundled: {', '.join(BUNDLED)}; or a file: {', '.join(READERS)}"
+        raise choose("data set", str(source), BUNDLED, more)
+    return from_file(path, target)
+
+
+def _refuse(target: object, what: str) -> None:
+    if target is not None:
+        raise UserError(f"{what} has its own target; leave out target={target!r}")
+
+
+def _finish(raw: Raw, kind: str | None, missing: str) -> Data:
+    check_lengths(raw.features, raw.target.values)
+    rows, dropped = without_missing(raw.target, raw.target_name)
+    features = take(raw.features, rows)
+    _check_values(features, rows, missing)
+    column = replace(raw.target, values=raw.target.values[rows])
+    target = settle(column, raw.target_name, kind, raw.classes)
+    notes = (*raw.notes, *dropped, *target.notes)
+    return Data(
+        raw.name, target.kind, features, target.values, target.classes, raw.target_name, notes
+    )
+
+
+def _check_values(features: Features, rows: NDArray[np.int64], missing: str) -> None:
+    """Raises a UserError for infinite features, and for missing ones if they are not allowed.
+
+    Args:
+        features: What is left of the features.
+        rows: The row of the source that each row came from.
+        missing: ``"median"`` or ``"error"``.
+    """
+    count, first = _flaws(features, lambda values: np.abs(values) > LARGEST, rows)
+    if count:
+        raise UserError(
+            f"features hold {counted(count, 'infinite value')} (beyond ±3.4e38), "
+            f"first at {first}; remove or replace them"
+        )
+    count, first = _flaws(features, np.isnan, rows) if missing == "error" else (0, "")
+    if count:
+        raise UserError(
+            f"features hold {counted(count, 'missing value')} (NaN), first at {first}; "
+            f'pass missing="median" (--missing median) to fill them'
+        )
+
+
+def _flaws(
+    features: Features,
+    flawed: Callable[[NDArray[Any]], NDArray[np.bool_]],
+    rows: NDArray[np.int64],
+) -> tuple[int, str]:
+    """How many values are flawed, and the place of the first.
+
+    A category has one flaw only, to be missing, which NaN stands for.
+    """
+    count, row, column = 0, len(features), ""
+    for name, values in _blocks(features):
+        numbers = np.where(missing_in(values), np.nan, 0.0) if values.dtype.kind == "O" else values
+        places = np.argwhere(flawed(numbers))
+        count += len(places)
+        if len(places) and places[0][0] < row:
+            row, *inside = places[0]
+            column = f", column {name!r}" if name else ""
+            column = f", column {inside[0]}" if len(inside) == 1 else column
+    return count, f"row {rows[row]}{column}" if count else ""
+
+
+def _blocks(features: Features) -> list[tuple[str, NDArray[Any]]]:
+    """Column by column, or the array as a whole without a name."""
+    if isinstance(features, Table):
+        return [(name, features.columns[name]) for name in features.names]
+    return [("", features)]

@@ -1,0 +1,182 @@
+"""Data that is already in memory: arrays, tensors, data frames, lists, PyTorch data sets."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from talweg.core import UserError
+from talweg.data.columns import Column, column_of, table_of
+from talweg.data.raw import Raw, fields_of, floats, from_columns, named_columns
+from talweg.data.table import Features
+from talweg.data.wording import first_line
+
+
+def is_frame(source: object) -> bool:
+    """Whether something is a data frame, of whichever library."""
+    return hasattr(source, "columns") and hasattr(source, "__getitem__")
+
+
+def is_pair(source: object) -> bool:
+    """Whether something is ``(X, y)``."""
+    return isinstance(source, (tuple, list)) and len(source) == 2
+
+
+def columns_of(frame: Any) -> dict[str, Any]:
+    """A data frame's columns by name."""
+    if hasattr(frame, "to_arrow"):
+        frame = frame.to_arrow()
+    if hasattr(frame, "column_names"):
+        return named_columns(frame.column_names, frame.columns, "the table")
+    names = list(frame.columns)
+    return named_columns(names, [frame.iloc[:, place] for place in range(len(names))], "the table")
+
+
+def from_frame(frame: Any, target: object) -> Raw:
+    """A data frame one of whose columns is the target."""
+    return from_columns(columns_of(frame), target, "the table")
+
+
+def from_pair(x: Any, y: Any, name: str = "(X, y)") -> Raw:
+    """Features and target that were given apart.
+
+    Raises:
+        UserError: If either cannot be used.
+    """
+    target = target_of(y)
+    target_name = str(getattr(y, "name", None) or "target")
+    if is_frame(x):
+        table, notes = table_of(columns_of(x))
+        return Raw(name, table, target, target_name, fills=True, notes=notes)
+    features, notes = _features(x)
+    return Raw(name, features, target, target_name, notes=notes)
+
+
+def from_dataset(dataset: Dataset[Any]) -> Raw:
+    """A map-style data set of PyTorch, read once from first to last."""
+    x, y = tensors_of(dataset)
+    names: Any = getattr(dataset, "classes", None)
+    is_named = isinstance(names, (list, tuple)) and all(isinstance(word, str) for word in names)
+    features, notes = _features(x)
+    return Raw(
+        type(dataset).__name__,
+        features,
+        target_of(y),
+        classes=tuple(names) if is_named else (),
+        notes=notes,
+    )
+
+
+def tensors_of(dataset: Dataset[Any]) -> tuple[Tensor, Tensor]:
+    """All samples of a map-style data set as two tensors.
+
+    Raises:
+        UserError: If its length is unknown or 0, or its samples are not pairs that can be stacked.
+    """
+    if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
+        raise UserError(
+            f"the data set must be map-style, with a length, got {type(dataset).__name__}: "
+            f"collect its samples first, as (X, y)"
+        )
+    if len(dataset) == 0:  # type: ignore[arg-type]
+        raise UserError("the data set is empty")
+    # A generator of its own, so that reading does not advance the user's random numbers.
+    loader = DataLoader(dataset, batch_size=256, generator=torch.Generator())
+    xs: list[Tensor] = []
+    ys: list[Tensor] = []
+    try:
+        for batch in loader:
+            if not isinstance(batch, (list, tuple)):
+                raise TypeError(f"got {type(batch).__name__}")
+            x, y = batch
+            xs.append(x)
+            ys.append(y)
+        return torch.cat(xs), torch.cat(ys)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"the data set must yield (x, y) pairs of numbers or tensors of one shape: "
+            f"{first_line(error)}"
+        ) from None
+
+
+def target_of(y: Any) -> Column:
+    """A target from a tensor, an array, a series, a data frame of one column, or a list."""
+    if is_frame(y):
+        columns = columns_of(y)
+        parts = [column_of(name, values).values for name, values in columns.items()]
+        if len(parts) == 1:
+            return column_of(*next(iter(columns.items())))
+        return _target_rows(np.stack(parts, axis=1))
+    if isinstance(y, (np.ndarray, Tensor, list, tuple)):
+        values = array_of(y, "target")
+        if values.ndim == 2 and values.shape[1] == 1:
+            values = values[:, 0]
+        if values.ndim == 2:
+            return _target_rows(values)
+        if values.ndim != 1:
+            raise UserError(
+                f"the target must have one value or one row of values per sample, "
+                f"got shape {list(values.shape)}"
+            )
+        return column_of("target", values)
+    return column_of("target", y)
+
+
+def array_of(values: Any, what: str) -> NDArray[Any]:
+    """A tensor, list or array as an array.
+
+    Raises:
+        UserError: If it is not an array of one shape.
+    """
+    if isinstance(values, Tensor):
+        values = values.detach().cpu()
+        return (values.float() if values.dtype is torch.bfloat16 else values).numpy()
+    if hasattr(values, "toarray"):
+        return np.asarray(values.toarray())
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError):
+        raise UserError(f"{what} must be an array; its rows are of different lengths") from None
+    if array.dtype.kind in "US" and isinstance(values, (list, tuple)):
+        array = np.asarray(values, dtype=object)  # keeps None and numbers apart from text
+    return array
+
+
+def are_indices(x: object, ndim: int) -> bool:
+    """Whether integers are indices, such as tokens, rather than amounts.
+
+    They are in tensors of int32 or int64, and in arrays of signed integers with more than two
+    dimensions. All others, such as the bytes of images, are amounts.
+    """
+    if isinstance(x, Tensor):
+        return x.dtype in (torch.int32, torch.int64)
+    return isinstance(x, np.ndarray) and x.dtype.kind == "i" and ndim > 2
+
+
+def _features(x: Any) -> tuple[Features, tuple[str, ...]]:
+    values = array_of(x, "features")
+    if values.dtype.names:
+        return table_of(fields_of(values))
+    if values.ndim and are_indices(x, values.ndim):
+        return values.astype(np.int64), ()
+    if values.ndim == 1:
+        values = values[:, None]
+    if values.ndim == 2 and values.dtype.kind in "OUM":
+        return table_of({f"x{place}": values[:, place] for place in range(values.shape[1])})
+    if values.ndim == 0 or values.dtype.kind not in "biuf":
+        raise UserError(
+            f"features must be an array of numbers with one row per sample, "
+            f"got {type(x).__name__} of {values.dtype} with shape {list(values.shape)}"
+        )
+    if 0 in values.shape[1:]:
+        raise UserError(f"features have no columns: their shape is {list(values.shape)}")
+    return floats(values), ()
+
+
+def _target_rows(values: NDArray[Any]) -> Column:
+    if values.dtype.kind not in "biuf":
+        raise UserError(f"a target of shape {list(values.shape)} must hold numbers")
+    return Column(values.astype(np.float64), "real")

@@ -1,0 +1,45 @@
+"""Prepared samples: the two tensors that training reads."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from talweg.core import UserError
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Inputs and targets that belong together row by row.
+
+    Args:
+        x: Inputs ``[N, …]``: float32, or int64 where they are indices (tokens).
+        y: Targets: class numbers ``[N]`` (int64), or values ``[N]`` or ``[N, K]`` (float32).
+
+    Raises:
+        UserError: If the two are of different lengths, or empty.
+
+    >>> len(Samples(torch.zeros(3, 2), torch.tensor([0, 1, 1])))
+    3
+    """
+
+    x: Tensor
+    y: Tensor
+
+    def __post_init__(self) -> None:
+        if self.x.dim() == 0 or self.y.dim() == 0:
+            raise UserError("samples need one row per sample, got a single number")
+        if len(self.x) != len(self.y):
+            raise UserError(
+                f"features and target must have the same number of rows, "
+                f"got {len(self.x)} and {len(self.y)}"
+            )
+        if len(self.x) == 0:
+            raise UserError("there are no samples: features and target have 0 rows")
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def to(self, device: torch.device | str) -> "Samples":
+        """The same samples on another device."""
+        return Samples(self.x.to(device), self.y.to(device))

@@ -1,0 +1,12 @@
+"""The lanes engine: many training runs in one tensor program.
+
+`train` is the door. Inside, a `Squad` holds the lanes that step together in flat buffers
+``[lane, parameter]``, a `Group` the lanes of one rule's structure, and `Gradients` is how losses
+and gradients are computed: `Stacked` by one vmapped program, or one module at a time.
+"""
+
+from talweg.lanes.engine import Engine, Plan, Result
+from talweg.lanes.evaluate import Reading
+from talweg.lanes.train import Run, schedules_of, train
+
+__all__ = ["Engine", "Plan", "Reading", "Result", "Run", "schedules_of", "train"]

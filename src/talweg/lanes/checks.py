@@ -1,0 +1,76 @@
+"""What a model must satisfy before its lanes start: checked once, on two samples."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from talweg.core import UserError
+from talweg.data import Samples
+from talweg.losses import Loss, PerSample, loss_for
+
+
+def output_of(module: nn.Module, x: Tensor) -> Tensor:
+    """What a model gives for a few samples, in evaluation.
+
+    Raises:
+        UserError: If it cannot take them or gives something else than a tensor.
+    """
+    was_training = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            output = module(x)
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f"the model cannot take a batch of shape {list(x.shape)}: {reason}"
+        ) from error
+    finally:
+        module.train(was_training)
+    if not isinstance(output, Tensor):
+        raise UserError(f"the model must return a tensor, got {type(output).__name__}")
+    return output
+
+
+def fitting_loss(loss: str | Loss | PerSample | None, module: nn.Module, samples: Samples) -> Loss:
+    """The loss to train with, after checking that the model's output fits the target.
+
+    Raises:
+        UserError: If it does not fit: both shapes are named.
+    """
+    x, y = samples.x[:2], samples.y[:2]
+    output = output_of(module, x)
+    if output.shape[:1] != x.shape[:1]:
+        raise UserError(
+            f"the model must return one row per sample: "
+            f"for a batch of shape {list(x.shape)} it returned {list(output.shape)}"
+        )
+    chosen = loss_for(loss, samples.y, output)
+    values = math.prod(output.shape[1:])
+    if chosen.name == "cross-entropy":
+        highest = int(samples.y.max()) + 1
+        if output.dim() < 2 or output.shape[1] < highest:
+            raise UserError(
+                f"the model returns {values} values per sample, "
+                f"but the target has {highest} classes: its last layer must have {highest} units"
+            )
+    elif chosen.name == "binary-cross-entropy" and (values != 1 or int(samples.y.max()) > 1):
+        raise UserError(
+            f"binary cross-entropy needs one value per sample and two classes, "
+            f"got {values} values and {int(samples.y.max()) + 1} classes"
+        )
+    elif chosen.name == "mean-squared-error" and values != math.prod(y.shape[1:]):
+        raise UserError(
+            f"the model returns {values} values per sample, "
+            f"but the target has {math.prod(y.shape[1:])}"
+        )
+    return chosen
+
+
+def sizes_of(samples: Samples) -> tuple[int, int]:
+    """Features per sample, and classes or target values per sample: what an MLP needs to know."""
+    inputs = math.prod(samples.x.shape[1:])
+    if samples.y.is_floating_point():
+        return inputs, math.prod(samples.y.shape[1:])
+    return inputs, int(samples.y.max()) + 1

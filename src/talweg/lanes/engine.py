@@ -1,0 +1,348 @@
+"""The engine: one model, one training set, and any number of lanes over them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from talweg.core import Rule, UserError, choose, whole_number
+from talweg.data import BatchOrder, Samples
+from talweg.lanes.checks import fitting_loss
+from talweg.lanes.compiling import keep_freed_memory, missing_compiler, worth_compiling
+from talweg.lanes.evaluate import Reading, evaluate
+from talweg.lanes.gradients import Gradients, OneModule, Stacked
+from talweg.lanes.layout import layout_of
+from talweg.lanes.squad import Squad, Start
+from talweg.losses import Loss, PerSample
+from talweg.metrics import Metric
+from talweg.models import ModelSource
+from talweg.schedules import Schedule, Span
+
+STRATEGIES = ("auto", "stacked", "serial")
+CHUNK_BYTES = 2_000_000
+"""Parameters of the lanes that go through the model together: what stays in a core's cache."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a call of `Engine.train` is asked to do.
+
+    Args:
+        rules: One rule per lane.
+        seeds: One seed per lane.
+        steps: Updates.
+        schedules: Hyperparameter name → schedule.
+        evaluate: Split name → samples to evaluate on at the end of each epoch.
+        metrics: What to evaluate besides the loss.
+        scale: Standard deviation that regression targets were divided by.
+        first_lane: The number of the first lane.
+    """
+
+    rules: Sequence[Rule]
+    seeds: Sequence[int]
+    steps: int
+    schedules: Mapping[str, Schedule]
+    evaluate: Mapping[str, Samples]
+    metrics: Sequence[Metric] = ()
+    scale: Tensor | None = None
+    first_lane: int = 0
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a plan: losses ``[lane, step]``, ends of lanes and their last parameters."""
+
+    losses: Tensor
+    died: dict[int, int]
+    state: Callable[[int], tuple[Tensor, dict[str, Tensor]]]
+
+
+class Engine:
+    """Trains lanes of one model on one training set; what it has compiled serves every call.
+
+    Args:
+        source: Where models come from.
+        samples: What is trained on.
+        loss: A name, a function, or None for the usual one.
+        batch_size: Samples per batch; None for all of them.
+        strategy: ``"stacked"``, ``"serial"`` or ``"auto"``.
+        device: Where to compute; None for a GPU if there is one.
+        compiled: Whether to compile; None to go by the amount of work.
+        lane_counts: The numbers of lanes that calls will train, for a width that fits them all.
+        lane_steps: Steps of all lanes that calls will make, to decide whether compiling pays.
+        say: Told what the engine decides, one line each.
+    """
+
+    def __init__(
+        self,
+        source: ModelSource,
+        samples: Samples,
+        *,
+        loss: str | Loss | PerSample | None,
+        batch_size: int | None,
+        strategy: str,
+        device: str | torch.device | None,
+        compiled: bool | None,
+        lane_counts: Sequence[int],
+        lane_steps: int,
+        say: Callable[[str], None],
+    ) -> None:
+        if strategy not in STRATEGIES:
+            raise choose("strategy", strategy, STRATEGIES)
+        self.device = device_of(device)
+        self.source = source
+        self._starts: dict[int, Start] = {}
+        self.module = source.build(0).to(self.device)
+        self.layout = layout_of(self.module)
+        self.samples = self._cast(samples)
+        self.loss = fitting_loss(loss, self.module, self.samples)
+        self.batch_size = batch_size
+        batch = BatchOrder(len(samples), batch_size, seed=0)
+        self.epoch_steps = batch.steps_per_epoch
+        self.batch = min(len(samples), batch_size or len(samples))
+        self._say = say
+        keep_freed_memory()
+        self.strategy = self._choose(strategy)
+        self.width = choose_width(lane_counts, self.layout.size, self.device)
+        self._compiled = self._to_compile(compiled, lane_steps)
+        if self.strategy == "stacked":
+            how = "compiled" if self._compiled else "uncompiled"
+            say(f"lanes are stacked, {self.width} at a time, {how}")
+            self._gradients = Stacked(
+                self.module, self.layout, self.loss, self.batch, self._compiled, say
+            )
+        else:
+            say("lanes run one after another")
+            self._gradients = OneModule(self.module, self.layout, self.loss)
+
+    def train(
+        self,
+        plan: Plan,
+        each: Callable[[Reading], None] | None = None,
+        tick: Callable[[int], None] | None = None,
+    ) -> Result:
+        """Trains the lanes of a plan.
+
+        Args:
+            plan: What to do.
+            each: Called with readings as they come; an exception it raises stops the training.
+            tick: Called after every few steps with the number of steps that all lanes made,
+                those that diverged counted as if they had gone on.
+        """
+        lanes = [
+            (plan.first_lane + i, rule, seed)
+            for i, (rule, seed) in enumerate(zip(plan.rules, plan.seeds, strict=True))
+        ]
+        packs = [lanes] if self.strategy == "stacked" else [[lane] for lane in lanes]
+        losses = torch.full((len(lanes), plan.steps), torch.nan, dtype=self.layout.dtype)
+        squads: dict[int, Squad] = {}
+        died: dict[int, int] = {}
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            for pack in packs:
+                torch.manual_seed(_noise_seed(pack[0][2]))
+                squad = self._squad(pack, plan)
+                size = len(pack)
+
+                def count(steps: int, size: int = size) -> None:
+                    if tick is not None:
+                        tick(steps * size)
+
+                for first, stop, taking_part, block in self._epochs(squad, plan, each, count):
+                    rows = [lane - plan.first_lane for lane in taking_part]
+                    losses[rows, first:stop] = block
+                died |= squad.died
+                squads |= {lane: squad for lane, _, _ in pack}
+        return Result(losses, died, lambda lane: squads[lane].state(lane))
+
+    def _epochs(
+        self,
+        squad: Squad,
+        plan: Plan,
+        each: Callable[[Reading], None] | None,
+        count: Callable[[int], None],
+    ) -> Iterator[tuple[int, int, list[int], Tensor]]:
+        self._read(squad, plan, 0, {}, each)
+        for first in range(0, plan.steps, self.epoch_steps):
+            stop = min(first + self.epoch_steps, plan.steps)
+            gone = set(squad.died)
+            taking_part, losses = squad.run(first, stop, count)
+            yield first, stop, taking_part, losses
+            for lane in sorted(squad.died.keys() - gone):
+                self._read_death(lane, squad.died[lane], each)
+            means = dict(zip(taking_part, losses.double().mean(1).tolist(), strict=True))
+            self._read(squad, plan, stop, means, each)
+            if not squad.lanes:
+                count(plan.steps - stop)
+                return
+
+    def _read(
+        self,
+        squad: Squad,
+        plan: Plan,
+        step: int,
+        train_losses: Mapping[int, float],
+        each: Callable[[Reading], None] | None,
+    ) -> None:
+        if each is None or not squad.lanes:
+            return
+        values: dict[tuple[str, str], list[float]] = {}
+        if train_losses:
+            values["train", "loss"] = [train_losses[lane] for lane in squad.lanes]
+        scale = torch.ones(()) if plan.scale is None else plan.scale
+        for split, samples in plan.evaluate.items():
+            found = evaluate(
+                squad, self._cast(samples), self.loss, plan.metrics, scale.to(self.device)
+            )
+            values |= {(split, name): column for name, column in found.items()}
+        each(Reading(tuple(squad.lanes), step, step / self.epoch_steps, values))
+
+    def _read_death(self, lane: int, step: int, each: Callable[[Reading], None] | None) -> None:
+        if each is not None:
+            values = {("train", "diverged"): [1.0]}
+            each(Reading((lane,), step, step / self.epoch_steps, values))
+
+    def _squad(self, lanes: Sequence[tuple[int, Rule, int]], plan: Plan) -> Squad:
+        seeds = sorted({seed for _, _, seed in lanes})
+        return Squad(
+            lanes,
+            {seed: self.start(seed) for seed in seeds},
+            {seed: BatchOrder(len(self.samples), self.batch_size, seed) for seed in seeds},
+            self.samples,
+            self.layout,
+            self._gradients,
+            self.width if self.strategy == "stacked" else 1,
+            plan.schedules,
+            Span(plan.steps, self.epoch_steps),
+            self._compiled,
+        )
+
+    def start(self, seed: int) -> Start:
+        """Where the lanes of a seed begin."""
+        if seed not in self._starts:
+            module = self.source.build(seed).to(self.device)
+            if layout_of(module) != self.layout:
+                raise UserError("the model must have the same parameters every time it is built")
+            self._starts[seed] = Start(self.layout.flatten(module), self.layout.rest(module))
+        return self._starts[seed]
+
+    def state_dict(self, flat: Tensor, rest: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A lane's state as a state dict for the model; tied parameters appear once."""
+        return {name: value[0] for name, value in self.layout.views(flat[None]).items()} | rest
+
+    def _cast(self, samples: Samples) -> Samples:
+        def cast(values: Tensor) -> Tensor:
+            dtype = self.layout.dtype if values.is_floating_point() else values.dtype
+            return values.to(self.device, dtype)
+
+        return Samples(cast(samples.x), cast(samples.y))
+
+    def _choose(self, asked: str) -> str:
+        """``"stacked"`` or ``"serial"``."""
+        if asked == "serial":
+            return asked
+        reason = self._not_stackable()
+        if reason is None:
+            return "stacked"
+        if asked == "stacked":
+            raise UserError(f"this model cannot be stacked ({reason}); use strategy='auto'")
+        self._say(f"this model cannot be stacked: {reason}")
+        return "serial"
+
+    def _not_stackable(self) -> str | None:
+        """Why the model does not give the same numbers stacked as alone; None if it does."""
+        alone = OneModule(self.module, self.layout, self.loss)
+        loss, grad = self._try(alone, 1, noise=0)
+        stacked = Stacked(self.module, self.layout, self.loss, 0, False, self._say)
+        try:
+            stacked_loss, stacked_grad = self._try(stacked, 2, noise=0)
+        except Exception as error:
+            return first_line(error)
+        if not torch.equal(grad, self._try(alone, 1, noise=1)[1]):
+            return None  # the model draws random numbers: there is nothing to compare with
+        size = grad.abs().max() + torch.finfo(grad.dtype).tiny
+        close = (stacked_grad - grad).abs().max() <= 1e-3 * size
+        if close and torch.isclose(stacked_loss, loss, rtol=1e-4, atol=1e-6):
+            return None
+        return "its gradients differ from those it has alone"
+
+    def _try(self, gradients: Gradients, lanes: int, noise: int) -> tuple[Tensor, Tensor]:
+        """Loss and gradient ``[parameter]`` of the last of some equal lanes on a few samples."""
+        start, rows = self.start(0), min(self.batch, 8)
+        at = start.params.expand(lanes, -1).clone()
+        grads = torch.zeros_like(at)
+        rest = {
+            name: value.expand(lanes, *value.shape).clone() for name, value in start.rest.items()
+        }
+        x, y = (
+            values[:rows].expand(lanes, rows, *values.shape[1:])
+            for values in (self.samples.x, self.samples.y)
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(noise)
+            losses = gradients.losses(at, rest, x, y, grads)
+        return losses[-1], grads[-1]
+
+    def _to_compile(self, asked: bool | None, lane_steps: int) -> bool:
+        work_pays = worth_compiling(lane_steps, self.layout.size, self.batch)
+        wanted = self.strategy == "stacked" and (work_pays if asked is None else asked)
+        if wanted and self.device.type == "cpu":
+            missing = missing_compiler()
+            if missing:
+                self._say(f"running uncompiled: {missing} found")
+                return False
+        return wanted
+
+
+def device_of(device: str | torch.device | None) -> torch.device:
+    """The device asked for, or a GPU if there is one.
+
+    Raises:
+        UserError: If there is no such device here.
+    """
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        usable = "cpu, cuda" if torch.cuda.is_available() else "cpu"
+        raise UserError(f"device {str(device)!r} cannot be used here (usable: {usable})") from error
+    return chosen
+
+
+def choose_width(lane_counts: Sequence[int], parameters: int, device: torch.device) -> int:
+    """How many lanes go through the model together.
+
+    On a processor, as many as keep their parameters in its cache, then the nearby number that
+    leaves the fewest empty places; on a GPU, all of them up to 256.
+
+    >>> choose_width([126, 35], parameters=26_122, device=torch.device("cpu"))
+    18
+    """
+    most = max(lane_counts)
+    aim = CHUNK_BYTES // (4 * parameters) if device.type == "cpu" else 256
+    aim = max(min(aim, 256), 8)
+    if most <= aim:
+        return most
+    nearby = range(max(aim * 3 // 4, 1), aim * 5 // 4 + 1)
+    return min(nearby, key=lambda w: (sum(-count % w for count in lane_counts), abs(w - aim)))
+
+
+def first_line(error: Exception) -> str:
+    """An exception as one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+def _noise_seed(seed: int) -> int:
+    """A seed for dropout and the like, apart from the one that initialises the model."""
+    return (seed * 2_654_435_761 + 97) % 2**63
+
+
+def steps_of(steps: int | None, epochs: int | None, epoch_steps: int) -> int:
+    """The number of steps from one of two ways to ask for it."""
+    if (steps is None) == (epochs is None):
+        raise UserError("give either steps or epochs")
+    if steps is not None:
+        return whole_number("steps", steps, at_least=0)
+    return whole_number("epochs", epochs, at_least=0) * epoch_steps

@@ -1,0 +1,149 @@
+"""Losses and gradients of several lanes at once: stacked by `vmap`, or one module at a time."""
+
+import copy
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, vmap
+
+from talweg.lanes.compiling import Compiled
+from talweg.lanes.layout import Layout
+from talweg.losses import Loss
+
+Buffers: TypeAlias = dict[str, Tensor]
+"""Name → ``[lane, *shape]``: what lanes keep apart besides trainable parameters."""
+
+
+class Gradients(Protocol):
+    """How a group of lanes gets its losses, gradients and outputs."""
+
+    def losses(self, at: Tensor, rest: Buffers, x: Tensor, y: Tensor, grads: Tensor) -> Tensor:
+        """Each lane's batch loss ``[lane]``; its gradient is written to ``grads``.
+
+        Args:
+            at: Where to take the gradient, ``[lane, parameter]``.
+            rest: Buffers and frozen parameters; the buffers are brought up to date in place.
+            x: Batches ``[lane, batch, …]``.
+            y: Targets ``[lane, batch, …]``.
+            grads: ``[lane, parameter]``, overwritten.
+        """
+        ...
+
+    def outputs(self, at: Tensor, rest: Buffers, x: Tensor) -> Tensor:
+        """What each lane's model gives for ``x [n, …]`` in evaluation: ``[lane, n, …]``."""
+        ...
+
+
+class Stacked:
+    """All lanes in one tensor program.
+
+    Args:
+        module: A module with the architecture; its own parameters are never read.
+        layout: Its layout.
+        loss: The loss to differentiate.
+        batch: Samples in a full batch; batches of other sizes are rare and run uncompiled.
+        compiled: Whether to compile.
+        say: Told if compiling fails.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        layout: Layout,
+        loss: Loss,
+        batch: int,
+        compiled: bool,
+        say: Callable[[str], None],
+    ) -> None:
+        self._layout = layout
+        self._batch = batch
+        self._training = copy.deepcopy(module).train()
+        self._evaluation = copy.deepcopy(module).eval()
+        training = self._training
+
+        def lane_loss(
+            params: dict[str, Tensor], rest: Buffers, x: Tensor, y: Tensor
+        ) -> tuple[Tensor, Buffers]:
+            # A layer may change its buffers in place, which must not reach the lane's own.
+            rest = {name: value.clone() for name, value in rest.items()}
+            output = functional_call(training, {**params, **rest}, (x,))
+            return loss(output, y), rest
+
+        differentiate = vmap(grad_and_value(lane_loss, has_aux=True), randomness="different")
+
+        def program(at: Tensor, rest: Buffers, x: Tensor, y: Tensor) -> tuple[Any, Tensor, Buffers]:
+            params = layout.views(at)
+            grads, (losses, new_rest) = differentiate(params, rest, x, y)
+            return [grads[slot.name] for slot in layout.slots], losses, new_rest
+
+        self._plain = program
+        self._fast = Compiled(program, dynamic=False, say=say) if compiled else program
+
+    def losses(self, at: Tensor, rest: Buffers, x: Tensor, y: Tensor, grads: Tensor) -> Tensor:
+        """See `Gradients.losses`."""
+        program = self._fast if x.shape[1] == self._batch else self._plain
+        parts, losses, new_rest = program(at, rest, x, y)
+        # Copied here and not inside the program, where a compiler makes one masked loop of it.
+        copy_all = torch._foreach_copy_  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
+        copy_all(list(self._layout.views(grads).values()), parts)
+        for name, value in new_rest.items():
+            rest[name].copy_(value)
+        return losses
+
+    def outputs(self, at: Tensor, rest: Buffers, x: Tensor) -> Tensor:
+        """See `Gradients.outputs`."""
+
+        def forward(params: dict[str, Tensor], rest: Buffers) -> Tensor:
+            return functional_call(self._evaluation, {**params, **rest}, (x,))
+
+        with torch.no_grad():
+            return vmap(forward, randomness="different")(self._layout.views(at), rest)
+
+
+class OneModule:
+    """One lane at a time through PyTorch's own autograd: any model that PyTorch can train."""
+
+    def __init__(self, module: nn.Module, layout: Layout, loss: Loss) -> None:
+        self._module = copy.deepcopy(module)
+        self._layout = layout
+        self._loss = loss
+        named = dict(self._module.named_parameters())
+        self._trainable = [named[slot.name] for slot in layout.slots]
+
+    def losses(self, at: Tensor, rest: Buffers, x: Tensor, y: Tensor, grads: Tensor) -> Tensor:
+        """See `Gradients.losses`; takes one lane."""
+        self._load(at, rest)
+        grads.zero_()
+        for parameter, grad in zip(
+            self._trainable, self._layout.views(grads).values(), strict=True
+        ):
+            parameter.grad = grad[0]
+        self._module.train()
+        loss = self._loss(self._module(x[0]), y[0])
+        loss.backward()
+        for slot, parameter in zip(self._layout.slots, self._trainable, strict=True):
+            row = grads[0, slot.start : slot.stop]
+            if parameter.grad is not None and parameter.grad.data_ptr() != row.data_ptr():
+                row.copy_(parameter.grad.reshape(-1))
+        self._store(rest)
+        return loss.detach()[None]
+
+    def outputs(self, at: Tensor, rest: Buffers, x: Tensor) -> Tensor:
+        """See `Gradients.outputs`; takes one lane."""
+        self._load(at, rest)
+        self._module.eval()
+        with torch.no_grad():
+            return self._module(x)[None]
+
+    def _load(self, at: Tensor, rest: Buffers) -> None:
+        for parameter, value in zip(self._trainable, self._layout.views(at).values(), strict=True):
+            parameter.data = value[0]
+        own = {**dict(self._module.named_buffers()), **dict(self._module.named_parameters())}
+        for name, value in rest.items():
+            own[name].data.copy_(value[0])
+
+    def _store(self, rest: Buffers) -> None:
+        for name, value in self._module.named_buffers():
+            rest[name][0].copy_(value)

@@ -1,0 +1,227 @@
+"""A squad: lanes that take their steps together."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from talweg.core import Rule
+from talweg.data import BatchOrder, Samples
+from talweg.lanes.gradients import Buffers, Gradients
+from talweg.lanes.layout import Layout
+from talweg.lanes.updates import Group
+from talweg.schedules import Schedule, Span
+
+HOUSEKEEPING = 100
+"""Steps after which lanes that diverged are looked for, at the latest."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where the lanes of one seed begin: parameters ``[parameter]`` and everything else."""
+
+    params: Tensor
+    rest: dict[str, Tensor]
+
+
+class Squad:
+    """Lanes stacked in shared buffers, stepped together, ``width`` at a time.
+
+    Lanes that diverge leave the buffers at the next housekeeping, so that they stop costing time;
+    what they last held is kept.
+
+    Args:
+        lanes: ``(number, rule, seed)`` of each lane.
+        starts: Seed → start.
+        orders: Seed → order of batches.
+        samples: What is trained on.
+        layout: The model's layout.
+        gradients: How losses and gradients are computed.
+        width: Lanes per call of ``gradients``.
+        schedules: Hyperparameter name → schedule.
+        span: How long the run is.
+        compiled: Whether updates are compiled.
+    """
+
+    def __init__(
+        self,
+        lanes: Sequence[tuple[int, Rule, int]],
+        starts: Mapping[int, Start],
+        orders: Mapping[int, BatchOrder],
+        samples: Samples,
+        layout: Layout,
+        gradients: Gradients,
+        width: int,
+        schedules: Mapping[str, Schedule],
+        span: Span,
+        compiled: bool,
+    ) -> None:
+        self._samples = samples
+        self._layout = layout
+        self._gradients = gradients
+        self._width = width
+        self._span = span
+        self._orders = orders
+        self._seeds = list(orders)
+        groups: dict[tuple[object, ...], list[tuple[int, Rule, int]]] = {}
+        for entry in lanes:
+            groups.setdefault(entry[1].structure, []).append(entry)
+        ordered = [entry for group in groups.values() for entry in group]
+        self.lanes = [lane for lane, _, _ in ordered]
+        self._seed_of = {lane: seed for lane, _, seed in ordered}
+        self._losses: list[Tensor] = []
+        self.died: dict[int, int] = {}
+        self._last: dict[int, tuple[Tensor, dict[str, Tensor]]] = {}
+        self._allocate([starts[seed] for _, _, seed in ordered])
+        self._groups: list[Group] = []
+        row = 0
+        for members in groups.values():
+            at = self._at[row : row + len(members)]
+            numbers, rules = [m[0] for m in members], [m[1] for m in members]
+            self._groups.append(Group(numbers, rules, schedules, span, at, compiled))
+            row += len(members)
+
+    def _allocate(self, starts: Sequence[Start]) -> None:
+        """Buffers for these lanes, filled up to a multiple of the width by copies of the first."""
+        filled = [*starts, *[starts[0]] * (-len(starts) % self._width)]
+        self._at = torch.stack([start.params for start in filled])
+        self._rest: Buffers = {
+            name: torch.stack([start.rest[name] for start in filled]) for name in starts[0].rest
+        }
+        self._after_allocation()
+
+    def _after_allocation(self) -> None:
+        self._grads = torch.zeros_like(self._at)
+        device = self._at.device
+        position = {seed: i for i, seed in enumerate(self._seeds)}
+        rows = [position[self._seed_of[lane]] for lane in self.lanes]
+        rows += [0] * (len(self._at) - len(rows))
+        self._slot = torch.tensor(rows, device=device)
+        count = len(self.lanes)
+        self._bad_step = torch.full((count,), -1, dtype=torch.long, device=device)
+
+    def run(self, first: int, stop: int, count: Callable[[int], None]) -> tuple[list[int], Tensor]:
+        """Steps ``first … stop − 1`` (from 0) for the lanes still alive.
+
+        Args:
+            first: The first step.
+            stop: One past the last.
+            count: Called with a number of steps whenever that many more were made.
+
+        Returns:
+            The lanes that took part, and their batch losses ``[lane, step]``, each before its
+            update; NaN after the step at which a lane diverged.
+        """
+        taking_part = list(self.lanes)
+        losses = torch.full((len(taking_part), stop - first), torch.nan, dtype=self._at.dtype)
+        row_of = {lane: row for row, lane in enumerate(taking_part)}
+        for begin in range(first, stop, HOUSEKEEPING):
+            end = min(begin + HOUSEKEEPING, stop)
+            if not self.lanes:
+                count(end - begin)
+                continue
+            rows = [row_of[lane] for lane in self.lanes]
+            block = self._block(begin, end).cpu()
+            losses[rows, begin - first : end - first] = block
+            count(end - begin)
+            for lane in self._clean_up():
+                losses[row_of[lane], max(self.died[lane] - first, 0) :] = torch.nan
+        return taking_part, losses
+
+    def _block(self, begin: int, end: int) -> Tensor:
+        row = 0
+        for group in self._groups:
+            group.prepare(begin, end - begin, self._at[row : row + len(group.lanes)])
+            row += len(group.lanes)
+        return torch.stack([self._step(step) for step in range(begin, end)], dim=1)
+
+    def _step(self, step: int) -> Tensor:
+        losses = self._all_losses(step)
+        row = 0
+        checks: list[Tensor] = []
+        for group in self._groups:
+            rows = slice(row, row + len(group.lanes))
+            checks.append(group.step(step, self._at[rows], self._grads[rows]))
+            row = rows.stop
+        bad = ~torch.isfinite(losses + torch.cat(checks))
+        self._bad_step = torch.where(bad & (self._bad_step < 0), step, self._bad_step)
+        return losses
+
+    def _all_losses(self, step: int) -> Tensor:
+        x, y = self._samples.x, self._samples.y
+        device = self._at.device
+        batches = torch.stack([self._orders[seed].batch(step) for seed in self._seeds]).to(device)
+        chosen = batches[self._slot]
+        parts: list[Tensor] = []
+        for begin in range(0, len(self._at), self._width):
+            rows = slice(begin, begin + self._width)
+            flat = chosen[rows].reshape(-1)
+            shape = (self._width, chosen.shape[1])
+            parts.append(
+                self._gradients.losses(
+                    self._at[rows],
+                    {name: value[rows] for name, value in self._rest.items()},
+                    x.index_select(0, flat).view(*shape, *x.shape[1:]),
+                    y.index_select(0, flat).view(*shape, *y.shape[1:]),
+                    self._grads[rows],
+                )
+            )
+        return torch.cat(parts)[: len(self.lanes)]
+
+    def _clean_up(self) -> list[int]:
+        """Takes lanes that diverged out of the buffers; returns their numbers."""
+        steps = self._bad_step.tolist()
+        dead = {lane: step for lane, step in zip(self.lanes, steps, strict=True) if step >= 0}
+        if not dead:
+            return []
+        for lane, step in dead.items():
+            self.died[lane] = step + 1
+            self._last[lane] = self._row(lane)
+        alive = [row for row, lane in enumerate(self.lanes) if lane not in dead]
+        self._compact(alive)
+        return list(dead)
+
+    def _compact(self, alive: list[int]) -> None:
+        lanes = [self.lanes[row] for row in alive]
+        filled = [*alive, *[alive[0] if alive else 0] * (-len(alive) % self._width)]
+        index = torch.tensor(filled, dtype=torch.long, device=self._at.device)
+        groups, self._groups = self._groups, []
+        at = self._at[index]
+        self._rest = {name: value[index] for name, value in self._rest.items()}
+        keeping = set(lanes)
+        row = 0
+        for group in groups:
+            rows = [i for i, lane in enumerate(group.lanes) if lane in keeping]
+            if rows:
+                self._groups.append(group.keep(rows, at[row : row + len(rows)]))
+            row += len(rows)
+        self._at = at
+        self.lanes = lanes
+        self._after_allocation()
+
+    def outputs(self, x: Tensor) -> Tensor:
+        """What the lanes alive give for ``x [n, …]``: ``[lane, n, …]``."""
+        params = self._padded_outputs()
+        parts = [
+            self._gradients.outputs(
+                params[begin : begin + self._width],
+                {n: value[begin : begin + self._width] for n, value in self._rest.items()},
+                x,
+            )
+            for begin in range(0, len(params), self._width)
+        ]
+        return torch.cat(parts)[: len(self.lanes)]
+
+    def _padded_outputs(self) -> Tensor:
+        rows = torch.cat([group.output() for group in self._groups])
+        return torch.cat([rows, self._at[len(rows) :]])
+
+    def state(self, lane: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """A lane's parameters ``[parameter]`` and everything else, copied."""
+        return self._last[lane] if lane in self._last else self._row(lane)
+
+    def _row(self, lane: int) -> tuple[Tensor, dict[str, Tensor]]:
+        row = self.lanes.index(lane)
+        params = self._padded_outputs()[row].clone()
+        return params, {name: value[row].clone() for name, value in self._rest.items()}

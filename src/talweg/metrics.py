@@ -1,0 +1,72 @@
+"""Metrics: what a comparison is decided by. A value per sample, then a closing step."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from talweg.core import Registry
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric by name.
+
+    Args:
+        name: What users type and tables show.
+        higher_is_better: Its direction.
+        kind: The kind of task it is for.
+        per_sample: ``(output [n, …], target [n, …], scale) -> [n]``; ``scale`` is the standard
+            deviation that regression targets were divided by, a number or one per output.
+        finish: ``(mean over the samples [lane], all targets) -> [lane]``.
+    """
+
+    name: str
+    higher_is_better: bool
+    kind: str
+    per_sample: Callable[[Tensor, Tensor, Tensor], Tensor]
+    finish: Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+METRICS: Registry[Metric] = Registry("metric")
+
+
+def correct(output: Tensor, target: Tensor, scale: Tensor) -> Tensor:  # noqa: ARG001
+    """1 where the most probable class is the target, else 0; one logit stands for two classes."""
+    flat = output.reshape(len(output), -1)
+    predicted = (flat[:, 0] > 0).long() if flat.shape[1] == 1 else flat.argmax(1)
+    return (predicted == target).to(output.dtype)
+
+
+def squared_error(output: Tensor, target: Tensor, scale: Tensor) -> Tensor:
+    """Squared error in the target's own unit, averaged over the outputs of a sample."""
+    error = (output.reshape(target.shape) - target) * scale
+    return error.square().reshape(len(target), -1).mean(1)
+
+
+def _as_is(mean: Tensor, target: Tensor, scale: Tensor) -> Tensor:  # noqa: ARG001
+    return mean
+
+
+def _root(mean: Tensor, target: Tensor, scale: Tensor) -> Tensor:  # noqa: ARG001
+    return mean.sqrt()
+
+
+def _explained(mean: Tensor, target: Tensor, scale: Tensor) -> Tensor:
+    spread = ((target - target.mean(0)) * scale).square().mean()
+    return 1 - mean / spread.clamp(min=torch.finfo(mean.dtype).tiny)
+
+
+ACCURACY = METRICS.add("accuracy", Metric("accuracy", True, "classification", correct, _as_is))
+RMSE = METRICS.add("rmse", Metric("rmse", False, "regression", squared_error, _root))
+R2 = METRICS.add("r2", Metric("r2", True, "regression", squared_error, _explained))
+
+
+def metrics_of(kind: str) -> list[Metric]:
+    """All metrics for a kind of task; the first is the usual one to decide by.
+
+    >>> [metric.name for metric in metrics_of("regression")]
+    ['rmse', 'r2']
+    """
+    return [metric for metric in METRICS.values() if metric.kind == kind]

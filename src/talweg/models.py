@@ -1,0 +1,175 @@
+"""Models: small ready ones, and where the user's own come from."""
+
+import copy
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias, cast
+
+import torch
+from torch import nn
+
+from talweg.activations import ACTIVATIONS, gain
+from talweg.core import UserError, choose
+
+Model: TypeAlias = str | nn.Module | Callable[[], nn.Module]
+
+
+def mlp(
+    inputs: int, outputs: int, hidden: Sequence[int] = (128, 128), activation: str = "relu"
+) -> nn.Sequential:
+    """A multilayer perceptron, initialised for its activation.
+
+    Weights are drawn from ``N(0, gain²/fan_in)``, biases start at 0.
+
+    Args:
+        inputs: Features per sample; samples of more dimensions are flattened.
+        outputs: Classes, or values per sample.
+        hidden: Units of each hidden layer.
+        activation: A name in `talweg.activations.ACTIVATIONS`.
+
+    >>> mlp(4, 3, hidden=(8,))(torch.zeros(2, 4)).shape
+    torch.Size([2, 3])
+    """
+    make = ACTIVATIONS[activation]
+    for units in hidden:
+        if units < 1:
+            raise UserError(f"hidden layers need at least 1 unit, got {units}")
+    layers: list[nn.Module] = [nn.Flatten()]
+    scale = 1.0
+    for fan_in, fan_out in zip((inputs, *hidden), hidden, strict=False):
+        layers += [_linear(fan_in, fan_out, scale), make()]
+        scale = gain(make())
+    layers.append(_linear(hidden[-1] if hidden else inputs, outputs, scale))
+    return nn.Sequential(*layers)
+
+
+def _linear(inputs: int, outputs: int, scale: float) -> nn.Linear:
+    layer = nn.Linear(inputs, outputs)
+    nn.init.normal_(layer.weight, std=scale * inputs**-0.5)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where models come from: one new module for each seed.
+
+    Args:
+        name: What to call it.
+        make: Builds a module; what it draws at random follows from the seed.
+    """
+
+    name: str
+    make: Callable[[], nn.Module]
+
+    def build(self, seed: int) -> nn.Module:
+        """The module that this seed starts from; torch's global generator is left as it was."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self.make()
+
+
+def mlp_source(
+    inputs: int, outputs: int, hidden: Sequence[int] = (128, 128), activation: str = "relu"
+) -> ModelSource:
+    """The source of `mlp`, under a name that tells its sizes.
+
+    >>> mlp_source(64, 10).name
+    'mlp 64-128-128-10, relu'
+    """
+    sizes = "-".join(str(size) for size in (inputs, *hidden, outputs))
+    mlp(inputs, outputs, hidden, activation)  # complains now rather than later
+    return ModelSource(
+        f"mlp {sizes}, {activation}", lambda: mlp(inputs, outputs, hidden, activation)
+    )
+
+
+def source_of(model: Model | ModelSource) -> ModelSource:
+    """The source of a user's model.
+
+    Args:
+        model: A callable that returns a module, ``"file.py:name"`` of one, or a module, which is
+            copied and re-initialised through its layers' ``reset_parameters``.
+
+    Raises:
+        UserError: If there is no such file or name, or it gives something else than a module.
+    """
+    if isinstance(model, ModelSource):
+        return model
+    if isinstance(model, nn.Module):
+        return ModelSource(type(model).__name__, lambda: reinitialised(model))
+    if isinstance(model, str):
+        return _from_file(model)
+    if not callable(model):
+        raise UserError(
+            f"a model is an nn.Module, a callable that returns one, 'mlp' or 'file.py:name', "
+            f"got {type(model).__name__}"
+        )
+    return ModelSource(getattr(model, "__name__", "model"), _checked(model, "the model callable"))
+
+
+def reinitialised(model: nn.Module) -> nn.Module:
+    """A copy of a module whose layers have drawn new parameters."""
+    fresh = copy.deepcopy(model)
+    for layer in fresh.modules():
+        reset = getattr(layer, "reset_parameters", None)
+        if callable(reset):
+            reset()
+    return fresh
+
+
+def _checked(make: Callable[[], nn.Module], what: str) -> Callable[[], nn.Module]:
+    def build() -> nn.Module:
+        module = make()
+        if not isinstance(module, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UserError(f"{what} must return an nn.Module, got {type(module).__name__}")
+        return module
+
+    return build
+
+
+def _from_file(text: str) -> ModelSource:
+    path_text, colon, name = text.rpartition(":")
+    if not colon or not path_text.endswith(".py"):
+        raise UserError(f"a model is 'mlp' or 'file.py:name', got {text!r}")
+    path = Path(path_text)
+    if not path.is_file():
+        raise UserError(f"no model file {path_text!r} (in {Path.cwd()})")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent.resolve()))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise UserError(
+            f"{path_text} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+    finally:
+        sys.path.pop(0)
+    if not hasattr(module, name):
+        own = [
+            key
+            for key, value in vars(module).items()
+            if callable(value) and getattr(value, "__module__", "") == path.stem
+        ]
+        raise choose(f"model in {path_text}", name, own)
+    found: Any = getattr(module, name)
+    if isinstance(found, nn.Module):
+        return ModelSource(name, lambda: reinitialised(found))
+    if not callable(found):
+        raise UserError(f"{text} must be a callable that returns an nn.Module, got {found!r}")
+    needed = [
+        parameter.name
+        for parameter in inspect.signature(found).parameters.values()
+        if parameter.default is parameter.empty
+        and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    ]
+    if needed:
+        raise UserError(f"{text} must take no arguments, but it needs {', '.join(needed)}")
+    return ModelSource(name, _checked(cast(Callable[[], nn.Module], found), text))

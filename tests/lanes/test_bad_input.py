@@ -1,0 +1,54 @@
+"""Input that cannot be used is told in one line."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from talweg import lanes, rules
+
+X, Y = torch.zeros(12, 6), torch.arange(12) % 3
+
+
+def linear(outputs: int) -> Callable[[], nn.Module]:
+    return lambda: nn.Linear(6, outputs)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rules": []}, "at least one rule"),
+        ({"rules": ["adma"]}, "did you mean 'adam'"),
+        ({"rules": ["sgd"] * 3, "seeds": [0, 1]}, r"one per rule \(3\)"),
+        ({"seeds": [-1]}, "a seed must be a whole number of at least 0, got -1"),
+        ({"strategy": "stack"}, "did you mean 'stacked'"),
+        ({"steps": -1}, "steps must be a whole number of at least 0, got -1"),
+        ({"steps": 2, "epochs": 2}, "either steps or epochs"),
+        ({"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
+        ({"loss": "crossentropy"}, "did you mean 'cross-entropy'"),
+        ({"device": "cuda:77"}, "device 'cuda:77' cannot be used here"),
+        ({"model": linear(2)}, "returns 2 values per sample, but the target has 3 classes"),
+        ({"model": linear(1)}, "two classes, got 1 values and 3 classes"),
+        ({"model": lambda: nn.Linear(5, 3)}, r"cannot take a batch of shape \[2, 6\]"),
+        ({"model": lambda: 3}, "must return an nn.Module, got int"),
+        ({"model": nn.Identity}, "has no trainable parameters"),
+        ({"model": "net.py:Net"}, "no model file 'net.py'"),
+        ({"model": 3}, "a model is an nn.Module, a callable"),
+        ({"schedule": "liner"}, "did you mean 'linear'"),
+        ({"data": (X, torch.zeros(12))}, "returns 3 values per sample, but the target has 1"),
+    ],
+)
+def test_one_line_says_what_was_wrong(change: dict[str, object], message: str):
+    arguments = {"model": linear(3), "data": (X, Y), "rules": ["sgd"], "steps": 2, **change}
+    if "epochs" in change and "steps" not in change:
+        del arguments["steps"]
+    with pytest.raises(ValueError, match=message) as error:
+        lanes.train(**arguments)
+    assert "\n" not in str(error.value)
+
+
+def test_a_lane_that_does_not_exist():
+    run = lanes.train(linear(3), (X, Y), [rules.SGD()], steps=1)
+    with pytest.raises(ValueError, match="lane must be from 0 to 0, got 4"):
+        run.params(4)
