@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from talweg.core.fields import check, hyper_names, option_names
+from talweg.core.fields import check, hyper, hyper_names, option_names
 
 Scalar: TypeAlias = float | Tensor
 Scalars: TypeAlias = Mapping[str, Any]
@@ -35,6 +35,8 @@ class Rule(ABC):
     through `scalars`; fields that select a form (``form``, ``eps_inside``) are plain Python values.
     """
 
+    lr: Scalar = hyper(1e-3, "learning rate", above=0)
+
     def __post_init__(self) -> None:
         check(self)
 
@@ -44,7 +46,12 @@ class Rule(ABC):
 
     @abstractmethod
     def scalars(self, t: Scalar) -> Scalars:
-        """What `step`, `probe` and `output` need besides tensors, at step ``t`` (from 1)."""
+        """What `step`, `probe` and `output` need besides tensors, at step ``t`` (from 1).
+
+        Args:
+            t: The step, or many steps at once as a float64 tensor ``[T, 1, 1]``, which gives
+                ``[T, lane, 1]``. A float to the power of an integer tensor is only float32.
+        """
 
     @abstractmethod
     def step(

@@ -1,6 +1,5 @@
 """Names with options, as typed on a command line: ``momentum(form=average, momentum=0.95)``."""
 
-import ast
 import re
 
 from talweg.core.errors import UserError
@@ -26,6 +25,8 @@ def parse_call(text: str) -> tuple[str, dict[str, float | bool | str]]:
         key, equals, value = (word.strip() for word in part.partition("="))
         if not equals or not key.isidentifier() or not value:
             raise UserError(f"expected option=value in {text!r}, got {part!r}")
+        if key in options:
+            raise UserError(f"{key} is given twice in {text!r}")
         options[key] = _value(value)
     return name, options
 
@@ -42,8 +43,10 @@ def split_calls(text: str) -> list[str]:
 def _value(text: str) -> float | bool | str:
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
-    return value if isinstance(value, (int, float, str)) else text
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    quoted = re.fullmatch(r"(['\"])(.*)\1", text)
+    return quoted[2] if quoted else text

@@ -155,7 +155,7 @@ def _reason(error: Exception) -> str:
     text = first_line(error)
     if text.startswith("Object arrays"):
         return "it holds Python objects, which are never unpickled; save numbers or text"
-    if "pickled data" in text or isinstance(error, (EOFError, zipfile.BadZipFile)):
+    if "pickle" in text or isinstance(error, (EOFError, zipfile.BadZipFile)):
         return DAMAGED
     return text
 

@@ -169,6 +169,6 @@ def _shares(data: Data, rows: Sequence[NDArray[np.int64]], even: bool) -> tuple[
         absent = sorted(every - set(data.target[chosen].tolist()))
         if absent:
             names = listing([data.classes[number] for number in absent])
-            said = f"{counted(len(absent), 'class', 'classes')} of few rows without one"
-            notes.append(f"{said} in the {part} part: {names}")
+            many = counted(len(absent), "rare class", "rare classes")
+            notes.append(f"the {part} part has no row of {many}: {names}")
     return tuple(notes)

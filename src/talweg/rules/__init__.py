@@ -45,6 +45,14 @@ class NamedRule:
     label: str
     rule: Rule
 
+    def with_lr(self, lr: float) -> Rule:
+        """The rule with another learning rate.
+
+        Raises:
+            UserError: If it is out of range.
+        """
+        return replace(self.rule, lr=lr)
+
 
 RULES: Registry[NamedRule] = Registry("rule", "talweg list rules")
 for _name, _label, _rule in (
@@ -116,7 +124,7 @@ def _name_of(rule: Rule) -> NamedRule:
 def _label_with(known: NamedRule, rule: Rule) -> NamedRule:
     usual = known.rule.settings
     differences = [
-        f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"
+        f"{key}={_shortest(value)}"
         for key, value in rule.settings.items()
         if key != "lr" and value != usual[key]
     ]
@@ -124,3 +132,10 @@ def _label_with(known: NamedRule, rule: Rule) -> NamedRule:
     if not inside:
         return NamedRule(known.name, known.label, rule)
     return NamedRule(f"{known.name}({inside})", f"{known.label} ({inside})", rule)
+
+
+def _shortest(value: object) -> str:
+    """The shortest text that reads back as the same value."""
+    if isinstance(value, float) and float(f"{value:g}") == value:
+        return f"{value:g}"
+    return f"{value}"

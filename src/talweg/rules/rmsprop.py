@@ -82,13 +82,13 @@ class RMSProp(Rule):
             # In exact arithmetic r ≥ c²; rounding can take the difference just below 0.
             spread = (r - new["c"] * new["c"]).clamp(min=0)
         direction = grad / ((spread + eps).sqrt() if self.eps_inside else spread.sqrt() + eps)
-        if not self.keeps_velocity:
-            return params - lr * direction, new
-        if self.form == "velocity":
+        if "v" in state:
             new["v"] = scalars["a"] * state["v"] - lr * direction
             return params + new["v"], new
-        new["m"] = scalars["a"] * state["m"] + direction
-        return params - lr * new["m"], new
+        if "m" in state:
+            new["m"] = scalars["a"] * state["m"] + direction
+            return params - lr * new["m"], new
+        return params - lr * direction, new
 
     def probe(self, params: Tensor, state: State, scalars: Scalars) -> Tensor:
         """The parameters, or with ``nesterov`` the look-ahead point."""

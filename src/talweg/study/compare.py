@@ -1,0 +1,247 @@
+"""`talweg.compare`: every rule × learning rate × seed at once, by a fair protocol.
+
+Every rule gets the same number of learning rates, steps and tuning seeds. The rate is chosen on
+the validation part, the chosen setting is trained again on fresh seeds, and its score is taken on
+the test part, which nothing before has seen.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from talweg.core import Rule, UserError, choose, whole_number
+from talweg.data import BatchOrder, Splits, load, split
+from talweg.lanes import Engine, Plan, schedules_of
+from talweg.lanes.checks import sizes_of
+from talweg.losses import LOSSES, Loss, PerSample
+from talweg.metrics import METRICS, Metric, metrics_of
+from talweg.models import Model, ModelSource, mlp_source, source_of
+from talweg.rules import STANDARD, NamedRule, default_lrs, named
+from talweg.schedules import SCHEDULES, Schedule
+from talweg.study.folder import RunFolder
+from talweg.study.live import Board, Display, Log
+from talweg.study.record import new_record
+from talweg.study.result import Study
+from talweg.study.result import load as load_study
+from talweg.study.runner import Runner
+
+TUNE_SEEDS_FROM = 1000
+"""Tuning seeds start here, final ones at 0, so that no lane of one phase recurs in the other."""
+
+
+def compare(
+    model: Model = "mlp",
+    data: Any = "digits",
+    rules: Sequence[str | Rule | NamedRule] | None = None,
+    lrs: Sequence[float] | Mapping[str, Sequence[float]] | None = None,
+    seeds: int = 5,
+    tune_seeds: int = 2,
+    epochs: int = 20,
+    batch_size: int | None = 64,
+    loss: str | Loss | PerSample | None = None,
+    metric: str | Metric | None = None,
+    schedule: str | Schedule | None = None,
+    target: str | int | None = None,
+    device: str | torch.device | None = None,
+    out: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+    *,
+    reach: float | None = None,
+    hidden: Sequence[int] = (128, 128),
+    activation: str = "relu",
+    strategy: str = "auto",
+    kind: str | None = None,
+    missing: str | None = None,
+    scale: bool = True,
+    split_seed: int = 0,
+) -> Study:
+    """Trains every rule × learning rate × seed at once and says which rule wins.
+
+    Args:
+        model: A callable that returns a module, a module to re-initialise, ``"file.py:name"``, or
+            ``"mlp"``.
+        data: ``"digits"``, ``"iris"``, ``"wine"``, ``"breast_cancer"``, ``"diabetes"``; a csv,
+            parquet, npz or npy file; ``(X, y)``; a torch Dataset; or `talweg.data.Data`.
+        rules: Names such as ``"adam"`` or ``"momentum(form=average)"``, or `talweg.rules`
+            objects (their ``lr`` is replaced by those of the grid); None for the standard set.
+        lrs: Learning rates for all rules, or ``{rule name: rates}``; None for nine over each
+            rule's own range. Every rule must get the same number.
+        seeds: Fresh seeds that the chosen settings are trained on.
+        tune_seeds: Other seeds, that rates are chosen on.
+        epochs: Passes over the training part, in both phases.
+        batch_size: Samples per batch; None for full-batch descent.
+        loss: A name, a function of ``(output, target)``, or None for the usual one.
+        metric: What decides: ``"accuracy"``, ``"rmse"``, ``"r2"``, a `Metric`, or None for the
+            first of these that fits.
+        schedule: Of the learning rate: ``"constant"`` or ``"linear"``.
+        target: For tables, the column to predict.
+        device: Where to compute; None for a GPU if there is one.
+        out: The run folder; None for ``runs/NAME-DATE-TIME``.
+        progress: Whether to show progress on the error stream.
+        reach: The validation score whose first reaching is timed; None for the score that the
+            median rule ends with in tuning.
+        hidden: Units of the MLP's hidden layers.
+        activation: The MLP's activation.
+        strategy: See `talweg.lanes.train`.
+        kind: ``"classification"`` or ``"regression"``; None to go by the target.
+        missing: ``"median"`` fills gaps in the features, ``"error"`` refuses them; None fills
+            them in tables and refuses them in arrays.
+        scale: Whether to standardise features and regression targets, fitted on the training part.
+        split_seed: Draws the training, validation and test parts.
+
+    Returns:
+        The study. After Ctrl-C it holds what was done by then; see `Study.partial`.
+
+    Raises:
+        UserError: For input that cannot be used, in one line, before anything is written.
+    """
+    whole_number("seeds", seeds)
+    whole_number("tune_seeds", tune_seeds)
+    whole_number("epochs", epochs)
+    if isinstance(target, float):
+        raise UserError(
+            f"target is the column to predict; for a score to reach, pass reach={target}"
+        )
+    chosen = _rules(rules)
+    grids = _grids(chosen, lrs)
+    loaded = load(data, target=target, kind=kind, missing=missing)
+    splits = split(loaded, seed=split_seed, scale=scale)
+    metrics = _metrics(metric, splits.kind)
+    steps = epochs * BatchOrder(len(splits.train), batch_size, 0).steps_per_epoch
+    lane_counts = [sum(map(len, grids)) * tune_seeds, len(chosen) * seeds]
+    log = Log()
+    engine = Engine(
+        _source(model, splits, hidden, activation),
+        splits.train,
+        loss=_loss(loss, splits.kind),
+        batch_size=batch_size,
+        strategy=strategy,
+        device=device,
+        compiled=None,
+        lane_counts=lane_counts,
+        lane_steps=sum(lane_counts) * steps,
+        say=log,
+    )
+    record = new_record(
+        name=loaded.name,
+        asked={
+            "data": loaded.name,
+            "model": engine.source.name,
+            "rules": [rule.name for rule in chosen],
+            "seeds": seeds,
+            "tune_seeds": tune_seeds,
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "schedule": _schedule_name(schedule),
+            "target": target,
+            "reach": reach,
+            "strategy": strategy,
+            "scale": scale,
+            "split_seed": split_seed,
+        },
+        splits=splits,
+        engine=engine,
+        metric=metrics[0],
+        rules=list(zip(chosen, grids, strict=True)),
+        epochs=epochs,
+        reach=reach,
+        log=log.lines,
+    )
+    folder = RunFolder.create(out, loaded.name)
+    plan = Plan(
+        rules=(),
+        seeds=(),
+        steps=steps,
+        schedules=schedules_of(schedule),
+        evaluate={},
+        metrics=metrics,
+        scale=torch.tensor(splits.target_scale[1]),
+    )
+    labels = {rule.name: rule.label for rule in chosen}
+    board = Board(record["task"], labels)
+    with Display(board, record["task"], sum(lane_counts) * steps, progress) as display:
+        for line in (*splits.notes, *log.lines):
+            display.say(line)
+        log.listeners.append(display.say)
+        by_name = {rule.name: rule for rule in chosen}
+        runner = Runner(engine, plan, splits, by_name, record, folder, display)
+        runner.run(range(TUNE_SEEDS_FROM, TUNE_SEEDS_FROM + tune_seeds), range(seeds))
+    study = load_study(folder.path)
+    study.report()
+    return study
+
+
+def _rules(rules: Sequence[str | Rule | NamedRule] | None) -> list[NamedRule]:
+    chosen = [named(rule) for rule in (STANDARD if rules is None else rules)]
+    if not chosen:
+        raise UserError("rules must name at least one rule (talweg list rules)")
+    names = [rule.name for rule in chosen]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise UserError(f"rule {twice!r} is given twice")
+    return chosen
+
+
+def _grids(
+    rules: Sequence[NamedRule], lrs: Sequence[float] | Mapping[str, Sequence[float]] | None
+) -> list[list[float]]:
+    """Each rule's learning rates, ascending; equal in number, or the budget would not be."""
+    if isinstance(lrs, Mapping):
+        for name in lrs:
+            if name not in {rule.name for rule in rules}:
+                raise choose("rule in lrs", name, [rule.name for rule in rules])
+        grids = [list(lrs.get(rule.name, default_lrs(rule.rule))) for rule in rules]
+    else:
+        grids = [default_lrs(rule.rule) if lrs is None else list(lrs) for rule in rules]
+    for rule, grid in zip(rules, grids, strict=True):
+        if not grid:
+            raise UserError(f"lrs must hold at least one learning rate, got none for {rule.name}")
+        for lr in grid:
+            rule.with_lr(lr)  # complains of one out of range
+        if len(set(grid)) < len(grid):
+            raise UserError(f"lrs must be distinct, got {', '.join(f'{lr:g}' for lr in grid)}")
+    if len({len(grid) for grid in grids}) > 1:
+        counts = ", ".join(
+            f"{rule.name} {len(grid)}" for rule, grid in zip(rules, grids, strict=True)
+        )
+        raise UserError(f"every rule must get the same number of learning rates, got {counts}")
+    return [sorted(float(lr) for lr in grid) for grid in grids]
+
+
+def _source(model: Model, splits: Splits, hidden: Sequence[int], activation: str) -> ModelSource:
+    if isinstance(model, str) and model == "mlp":
+        inputs, outputs = sizes_of(splits.train)
+        return mlp_source(inputs, max(outputs, len(splits.classes)), hidden, activation)
+    if isinstance(model, str) and ":" not in model and not model.endswith(".py"):
+        raise choose("model", model, ["mlp"], "'mlp' or 'file.py:name'")
+    return source_of(model)
+
+
+def _loss(loss: str | Loss | PerSample | None, kind: str) -> str | Loss | PerSample | None:
+    if isinstance(loss, str) and LOSSES[loss].kind != kind:
+        fitting = [name for name, entry in LOSSES.items() if entry.kind == kind]
+        raise UserError(f"{loss} is no loss for {kind} (allowed: {', '.join(fitting)})")
+    return loss
+
+
+def _metrics(metric: str | Metric | None, kind: str) -> list[Metric]:
+    """What is measured; the first decides."""
+    usual = metrics_of(kind)
+    if metric is None:
+        return usual
+    first = METRICS[metric] if isinstance(metric, str) else metric
+    if first.kind != kind:
+        fitting = ", ".join(entry.name for entry in usual)
+        raise UserError(f"{first.name} is no metric for {kind} (allowed: {fitting})")
+    return [first, *(entry for entry in usual if entry.name != first.name)]
+
+
+def _schedule_name(schedule: str | Schedule | None) -> str:
+    if schedule is None:
+        return "constant"
+    if isinstance(schedule, str):
+        SCHEDULES[schedule]  # complains of an unknown one
+        return schedule
+    return repr(schedule)

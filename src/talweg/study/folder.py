@@ -1,0 +1,163 @@
+"""The run folder: written so that a kill at any moment leaves one that loads.
+
+``study.json`` is replaced as a whole; ``metrics/00001.parquet`` and its followers are each written
+under a temporary name, flushed to the disk and renamed. Nothing is ever unpickled.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from talweg.core import UserError
+from talweg.study.history import SCHEMA
+
+RECORD, METRICS, CHECKPOINT = "study.json", "metrics", "checkpoint"
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Writes a file under a temporary name, flushes it to the disk and renames it.
+
+    Args:
+        path: The file to write or replace.
+        write: Given the open binary file.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+class RunFolder:
+    """A run folder that is being written.
+
+    Args:
+        path: An existing folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._parts = 0
+        self._waiting: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
+
+    @classmethod
+    def create(cls, out: str | os.PathLike[str] | None, name: str) -> "RunFolder":
+        """A new folder: ``out``, or ``runs/NAME-DATE-TIME``.
+
+        Raises:
+            UserError: If it cannot be written or holds something already.
+        """
+        path = Path(out) if out is not None else _fresh_name(name)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if any(path.iterdir()):
+                raise UserError(f"the output folder {str(path)!r} is not empty; name another")
+            (path / METRICS).mkdir()
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise UserError(f"cannot write to the output folder {str(path)!r}: {reason}") from error
+        return cls(path)
+
+    def write_record(self, record: Mapping[str, Any]) -> None:
+        """Replaces ``study.json``."""
+        text = json.dumps(record, indent=1, allow_nan=False, ensure_ascii=False)
+        write_atomically(self.path / RECORD, lambda file: file.write(text.encode()))
+
+    def add(
+        self, lane: int, step: int, epoch: float, split: str, metric: str, value: float
+    ) -> None:
+        """Adds a row to what the next `flush` writes."""
+        row = (lane, step, epoch, split, metric, value)
+        for column, entry in zip(self._waiting.values(), row, strict=True):
+            column.append(entry)
+
+    def flush(self) -> None:
+        """Writes the rows added since the last time as one more file."""
+        if not self._waiting["lane"]:
+            return
+        table = pa.table(self._waiting, schema=SCHEMA)
+        path = self.path / METRICS / f"{self._parts + 1:05d}.parquet"
+        write_atomically(path, lambda file: pq.write_table(table, file))
+        self._parts += 1
+        for column in self._waiting.values():
+            column.clear()
+
+    def write_checkpoint(self, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+        """Writes ``checkpoint/winner.safetensors`` and what is in it as json."""
+        folder = self.path / CHECKPOINT
+        folder.mkdir(exist_ok=True)
+        data = save({name: value.contiguous().cpu() for name, value in tensors.items()})
+        write_atomically(folder / "winner.safetensors", lambda file: file.write(data))
+        text = json.dumps(about, indent=1)
+        write_atomically(folder / "winner.json", lambda file: file.write(text.encode()))
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The record of a run folder.
+
+    Raises:
+        UserError: If the folder holds no study.
+    """
+    file = path / RECORD
+    if not file.is_file():
+        what = "no such folder" if not path.is_dir() else f"it has no {RECORD}"
+        raise UserError(f"{str(path)!r} is not a run folder: {what}")
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        known = record["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{str(file)!r} is not a study's record: {error}") from error
+    if known != 1:
+        raise UserError(f"{str(file)!r} has format {known}; this talweg reads format 1")
+    return record
+
+
+def read_metrics(path: Path) -> Any:
+    """All metrics of a run folder, as one `pyarrow.Table` of `SCHEMA`."""
+    files = sorted((path / METRICS).glob("*.parquet"))
+    try:
+        tables = [pq.ParquetFile(file).read().cast(SCHEMA) for file in files]
+    except (pa.ArrowException, ValueError) as error:
+        raise UserError(f"the metrics of {str(path)!r} cannot be read: {error}") from error
+    return pa.concat_tables([SCHEMA.empty_table(), *tables])
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """The tensors of ``checkpoint/winner.safetensors``: ``"SEED/PARAMETER"`` → value.
+
+    Raises:
+        UserError: If the study ended before there was a winner.
+    """
+    file = path / CHECKPOINT / "winner.safetensors"
+    if not file.is_file():
+        raise UserError(
+            f"{str(path)!r} has no checkpoint: the study ended before there was a winner"
+        )
+    return load_file(file)
+
+
+def _fresh_name(name: str) -> Path:
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    path = Path("runs") / f"{name}-{stamp}"
+    count = 2
+    while path.exists():
+        path = Path("runs") / f"{name}-{stamp}-{count}"
+        count += 1
+    return path

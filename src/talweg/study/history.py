@@ -1,0 +1,94 @@
+"""The metrics of a run folder, by lane: what rankings and pictures are computed from."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+SCHEMA = pa.schema(
+    [
+        ("lane", pa.int32()),
+        ("step", pa.int64()),
+        ("epoch", pa.float64()),
+        ("split", pa.string()),
+        ("metric", pa.string()),
+        ("value", pa.float64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One training run of a study."""
+
+    lane: int
+    phase: str
+    rule: str
+    lr: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Series:
+    """One metric of one lane over time."""
+
+    steps: NDArray[np.int64]
+    epochs: NDArray[np.float64]
+    values: NDArray[np.float64]
+
+
+class History:
+    """What was recorded of each lane.
+
+    Args:
+        record: The study's record; its ``lanes``, ``rules`` and ``task`` are read.
+        metrics: Rows of `SCHEMA`, in any order.
+    """
+
+    def __init__(self, record: Mapping[str, Any], metrics: Any) -> None:
+        self.record = record
+        self.lanes = [Lane(**entry) for entry in record["lanes"]]
+        self._columns = {name: metrics.column(name).to_numpy() for name in SCHEMA.names}
+
+    @cached_property
+    def _series(self) -> dict[tuple[int, str, str], Series]:
+        rows: defaultdict[tuple[int, str, str], list[int]] = defaultdict(list)
+        columns = self._columns
+        keys = zip(columns["lane"], columns["split"], columns["metric"], strict=True)
+        for row, (lane, split, metric) in enumerate(keys):
+            rows[int(lane), str(split), str(metric)].append(row)
+        found: dict[tuple[int, str, str], Series] = {}
+        for key, places in rows.items():
+            _, first = np.unique(columns["step"][places], return_index=True)
+            index = np.asarray(places)[first]
+            found[key] = Series(*(columns[name][index] for name in ("step", "epoch", "value")))
+        return found
+
+    @cached_property
+    def diverged(self) -> dict[int, int]:
+        """Lane → step at which it diverged."""
+        return {
+            lane: int(series.steps[0])
+            for (lane, _, metric), series in self._series.items()
+            if metric == "diverged"
+        }
+
+    def of(self, phase: str, rule: str | None = None) -> list[Lane]:
+        """The lanes of one phase (``"tune"`` or ``"final"``), and of one rule if it is named."""
+        return [x for x in self.lanes if x.phase == phase and rule in (None, x.rule)]
+
+    def series(self, lane: int, split: str, metric: str) -> Series | None:
+        """One metric of one lane over time, or None if nothing was recorded."""
+        return self._series.get((lane, split, metric))
+
+    def last(self, lane: int, split: str, metric: str) -> float | None:
+        """The latest value, or None if there is none past the start or the lane diverged."""
+        series = self.series(lane, split, metric)
+        if lane in self.diverged or series is None or series.steps[-1] == 0:
+            return None
+        return float(series.values[-1])

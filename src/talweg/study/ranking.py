@@ -1,0 +1,260 @@
+"""From the record of a study to its ranking: which rule wins, by how much and how sure that is."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from talweg.study.history import History
+from talweg.study.statistics import holm, mean_interval, paired_p
+
+SIGNIFICANCE = 0.05
+NEAR_BEST = 0.95
+"""Share of the way from the constant prediction to the study's best that a good rate must go."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One rule's place in a study. Scores are in the metric's own unit (accuracy: 0 to 1).
+
+    Attributes:
+        rank: 1 + the number of rules that are significantly better; tied rules share it.
+        rule: Name.
+        label: Name for people.
+        lr: The learning rate chosen on validation.
+        settings: All hyperparameters.
+        score: Mean over seeds of the metric on the test part.
+        low: Lower end of the 95% interval of ``score``; NaN for one seed.
+        high: Upper end.
+        scores: One per seed; a lane that diverged counts as the constant prediction.
+        loss: Mean test loss of the lanes that did not diverge.
+        steps_to_target: Median over seeds; None if fewer than half of them got there.
+        epochs_to_target: The same in epochs.
+        reached: Share of seeds that reached the target.
+        diverged: Share of all its lanes that diverged, tuning included.
+        good: Lowest and highest of the good rates around the best; None if there is none.
+        good_decades: ``log10(highest/lowest)`` of them.
+        gap: Mean paired difference to the best rule (its score minus the best's); 0 for the best.
+        gap_low: Lower end of the gap's 95% interval.
+        gap_high: Upper end.
+        p: Holm-adjusted p of that difference; NaN for the best, or with one seed.
+        ties: Labels of the rules that it is not significantly different from.
+    """
+
+    rank: int
+    rule: str
+    label: str
+    lr: float
+    settings: dict[str, Any]
+    score: float
+    low: float
+    high: float
+    scores: tuple[float, ...]
+    loss: float
+    steps_to_target: float | None
+    epochs_to_target: float | None
+    reached: float
+    diverged: float
+    good: tuple[float, float] | None
+    good_decades: float
+    gap: float
+    gap_low: float
+    gap_high: float
+    p: float
+    ties: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What tuning found of one learning rate of one rule."""
+
+    lr: float
+    score: float
+    loss: float
+    diverged: int
+    lanes: int
+
+
+def sign_of(history: History) -> int:
+    """1 if a higher score is better, else −1."""
+    return 1 if history.record["task"]["higher_is_better"] else -1
+
+
+def rates(history: History, rule: str) -> list[Rate]:
+    """Tuning results of a rule by rate: means over seeds of the last validation readings.
+
+    A rate at which a lane diverged has a NaN score; rates without a reading are left out.
+    """
+    metric = history.record["task"]["metric"]
+    found: list[Rate] = []
+    lanes = history.of("tune", rule)
+    for lr in sorted({lane.lr for lane in lanes}):
+        here = [lane.lane for lane in lanes if lane.lr == lr]
+        diverged = sum(lane in history.diverged for lane in here)
+        scores = [history.last(lane, "validation", metric) for lane in here]
+        losses = [history.last(lane, "validation", "loss") for lane in here]
+        known = [score for score in scores if score is not None]
+        if not known and not diverged:
+            continue
+        usable = bool(known) and not diverged
+        score = float(np.mean(known)) if usable else math.nan
+        loss = float(np.mean([x for x in losses if x is not None])) if usable else math.nan
+        found.append(Rate(lr, score, loss, diverged, len(here)))
+    return found
+
+
+def best_rate(history: History, rule: str) -> Rate | None:
+    """The rate with the best mean validation score, the lower loss deciding between equals.
+
+    If every rate diverged, the one with the fewest diverged lanes, the lowest first.
+    """
+    found = rates(history, rule)
+    usable = [rate for rate in found if not math.isnan(rate.score)]
+    sign = sign_of(history)
+    if usable:
+        return min(usable, key=lambda rate: (-sign * rate.score, rate.loss, rate.lr))
+    return min(found, key=lambda rate: (rate.diverged, rate.lr), default=None)
+
+
+def default_target(history: History) -> float | None:
+    """The validation score that the median rule reaches at its best rate, to three digits."""
+    best = [best_rate(history, rule["name"]) for rule in history.record["rules"]]
+    scores = [rate.score for rate in best if rate is not None and not math.isnan(rate.score)]
+    if not scores:
+        return None
+    middle = sorted(scores, key=lambda score: sign_of(history) * score)[(len(scores) - 1) // 2]
+    return float(f"{middle:.3g}")
+
+
+def ranked_on(history: History) -> str:
+    """``"test"`` once every rule has a test score on a fresh seed, else ``"validation"``."""
+    names = {rule["name"] for rule in history.record["rules"]}
+    done = {lane.rule for lane in history.of("final") if _is_scored(history, lane.lane)}
+    return "test" if names and names <= done else "validation"
+
+
+def _is_scored(history: History, lane: int) -> bool:
+    metric = history.record["task"]["metric"]
+    return lane in history.diverged or history.last(lane, "test", metric) is not None
+
+
+def rank(history: History) -> list[Row]:
+    """The ranking, best first; of what is there, if the study was interrupted."""
+    split = ranked_on(history)
+    rows = [row for rule in history.record["rules"] if (row := _row(history, rule, split))]
+    sign = sign_of(history)
+    rows.sort(key=lambda row: (-sign * row.score, _known(row.loss)))
+    return _compared(rows, sign)
+
+
+def _known(value: float) -> float:
+    return math.inf if math.isnan(value) else value
+
+
+def _row(history: History, rule: dict[str, Any], split: str) -> Row | None:
+    record = history.record
+    chosen = best_rate(history, rule["name"])
+    if chosen is None:
+        return None
+    if split == "test":
+        lanes = [x.lane for x in history.of("final", rule["name"]) if _is_scored(history, x.lane)]
+    else:
+        lanes = [x.lane for x in history.of("tune", rule["name"]) if x.lr == chosen.lr]
+    metric, baseline = record["task"]["metric"], record["task"]["baseline"]
+    last = [history.last(lane, split, metric) for lane in lanes]
+    scores = [baseline if score is None else score for score in last]
+    losses = [x for lane in lanes if (x := history.last(lane, split, "loss")) is not None]
+    score, low, high = mean_interval(scores)
+    everywhere = [x.lane for x in history.lanes if x.rule == rule["name"]]
+    steps = [_steps_to(history, lane) for lane in lanes]
+    reached = [step for step in steps if step is not None]
+    to_target = float(np.median(reached)) if 2 * len(reached) >= len(steps) and reached else None
+    good = _good_range(history, rule["name"], chosen)
+    return Row(
+        rank=1,
+        rule=rule["name"],
+        label=rule["label"],
+        lr=chosen.lr,
+        settings={**rule["settings"], "lr": chosen.lr},
+        score=score,
+        low=low,
+        high=high,
+        scores=tuple(scores),
+        loss=float(np.mean(losses)) if losses else math.nan,
+        steps_to_target=to_target,
+        epochs_to_target=None if to_target is None else to_target / record["steps_per_epoch"],
+        reached=len(reached) / len(steps),
+        diverged=sum(lane in history.diverged for lane in everywhere) / len(everywhere),
+        good=good,
+        good_decades=math.log10(good[1] / good[0]) if good else 0.0,
+        gap=0.0,
+        gap_low=math.nan,
+        gap_high=math.nan,
+        p=math.nan,
+        ties=(),
+    )
+
+
+def _steps_to(history: History, lane: int) -> int | None:
+    """The first reading at which a lane's validation score met the target."""
+    target = history.record["target"]
+    series = history.series(lane, "validation", history.record["task"]["metric"])
+    if target is None or series is None:
+        return None
+    sign = sign_of(history)
+    met = np.flatnonzero(sign * series.values >= sign * target)
+    return int(series.steps[met[0]]) if len(met) else None
+
+
+def _good_range(history: History, rule: str, best: Rate) -> tuple[float, float] | None:
+    sign, baseline = sign_of(history), history.record["task"]["baseline"]
+    tops = [best_rate(history, other["name"]) for other in history.record["rules"]]
+    scores = [sign * rate.score for rate in tops if rate and not math.isnan(rate.score)]
+    if not scores:
+        return None
+    enough = sign * baseline + NEAR_BEST * (max(scores) - sign * baseline)
+    found = rates(history, rule)
+    is_good = [sign * rate.score >= enough for rate in found]
+    place = next((i for i, rate in enumerate(found) if rate.lr == best.lr), None)
+    if place is None or not is_good[place]:
+        return None
+    first = last = place
+    while first > 0 and is_good[first - 1]:
+        first -= 1
+    while last + 1 < len(found) and is_good[last + 1]:
+        last += 1
+    return found[first].lr, found[last].lr
+
+
+def _compared(rows: Sequence[Row], sign: int) -> list[Row]:
+    """Adds ranks, gaps and ties; every pair of rules is one test of the family Holm adjusts."""
+    pairs = list(combinations(range(len(rows)), 2))
+    raw = [_pair_p(rows[i], rows[j]) for i, j in pairs]
+    adjusted = dict(zip(pairs, holm(raw), strict=True))
+    compared: list[Row] = []
+    for place, row in enumerate(rows):
+        differs = {
+            other: adjusted[min(place, other), max(place, other)] < SIGNIFICANCE
+            for other in range(len(rows))
+            if other != place
+        }
+        better = [
+            o for o, sure in differs.items() if sure and sign * (rows[o].score - row.score) > 0
+        ]
+        extra: dict[str, Any] = {}
+        if place > 0:
+            count = min(len(row.scores), len(rows[0].scores))
+            gaps = [a - b for a, b in zip(row.scores[:count], rows[0].scores[:count], strict=True)]
+            gap, low, high = mean_interval(gaps)
+            extra = {"gap": gap, "gap_low": low, "gap_high": high, "p": adjusted[0, place]}
+        ties = tuple(rows[other].label for other, sure in differs.items() if not sure)
+        compared.append(replace(row, rank=1 + len(better), ties=ties, **extra))
+    return compared
+
+
+def _pair_p(a: Row, b: Row) -> float:
+    count = min(len(a.scores), len(b.scores))
+    return paired_p(a.scores[:count], b.scores[:count])

@@ -1,0 +1,133 @@
+"""A study that was run: its ranking, its curves, its winner."""
+
+import os
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from talweg.core import Registry, Rule, UserError
+from talweg.rules import RULES, named
+from talweg.study import folder, ranking, words
+from talweg.study.history import History
+from talweg.study.ranking import Row
+from talweg.study.sentences import sentences
+
+WRITERS: Registry[Callable[["Study", Path], Path]] = Registry("report format")
+"""How a study is written for people; the report room adds ``"html"``."""
+
+
+class Study:
+    """One comparison of rules, read from what its run folder holds.
+
+    Attributes:
+        record: What was asked and on what machine: the folder's study.json.
+        metrics: Every reading: lane, step, epoch, split, metric, value.
+        folder: The run folder.
+    """
+
+    def __init__(self, record: dict[str, Any], metrics: Any, folder: Path) -> None:
+        self.record = record
+        self.metrics = metrics
+        self.folder = folder
+
+    @cached_property
+    def history(self) -> History:
+        """The readings by lane."""
+        return History(self.record, self.metrics)
+
+    @cached_property
+    def ranking(self) -> list[Row]:
+        """One row per rule, best first."""
+        return ranking.rank(self.history)
+
+    @cached_property
+    def sentences(self) -> list[str]:
+        """What the study found, the most important first."""
+        return sentences(self.history, self.ranking)
+
+    @property
+    def partial(self) -> bool:
+        """Whether it was stopped before its end."""
+        return self.record["status"] != "complete"
+
+    @property
+    def ranked_on(self) -> str:
+        """The part of the data that the ranking's scores come from: test, or validation."""
+        return ranking.ranked_on(self.history)
+
+    @property
+    def best(self) -> Rule:
+        """The winning rule with its hyperparameters.
+
+        Raises:
+            UserError: If nothing was measured.
+        """
+        if not self.ranking:
+            raise UserError("the study ended before its first reading: there is no best rule yet")
+        return self.rule(self.ranking[0])
+
+    def rule(self, row: Row) -> Rule:
+        """The rule of a row, with the hyperparameters it was trained with."""
+        base = row.rule.partition("(")[0]
+        prototype = RULES[base].rule if base in RULES else named(row.rule).rule
+        return type(prototype)(**row.settings)
+
+    def params(self, seed: int | None = None) -> dict[str, Tensor]:
+        """The trained parameters of the winner, as a state dict for the model.
+
+        Args:
+            seed: One of the fresh seeds; None for the first.
+
+        Raises:
+            UserError: If there is no winner yet, or none with that seed.
+        """
+        tensors = folder.read_checkpoint(self.folder)
+        seeds = sorted({int(name.partition("/")[0]) for name in tensors})
+        wanted = seeds[0] if seed is None else seed
+        if wanted not in seeds:
+            raise UserError(f"seed must be one of {', '.join(map(str, seeds))}, got {seed}")
+        start = f"{wanted}/"
+        return {n.removeprefix(start): v for n, v in tensors.items() if n.startswith(start)}
+
+    def to_pandas(self) -> Any:
+        """The ranking as a pandas DataFrame, one row per rule.
+
+        Raises:
+            UserError: If pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise UserError("to_pandas needs pandas: pip install 'talweg[pandas]'") from error
+        return pandas.DataFrame([vars(row) for row in self.ranking])
+
+    def report(self, path: str | os.PathLike[str] | None = None) -> Path:
+        """Writes the report, one self-contained HTML page, and returns where it lies.
+
+        Args:
+            path: Where to; None for report.html in the run folder.
+        """
+        return WRITERS["html"](self, Path(path) if path else self.folder / "report.html")
+
+    def __repr__(self) -> str:
+        task = self.record["task"]
+        lines = [f"Study({str(self.folder)!r}, {self.record['status']})"]
+        lines += [
+            f"  {row.rank}. {row.label:20} lr {words.rate(row.lr):8} "
+            f"{self.ranked_on} {task['metric']} {words.score(row.score, task)}"
+            for row in self.ranking
+        ]
+        return "\n".join(lines)
+
+
+def load(path: str | os.PathLike[str]) -> Study:
+    """A study from its run folder, whatever state that was left in.
+
+    Raises:
+        UserError: If the folder holds no study.
+    """
+    where = Path(path)
+    return Study(folder.read_record(where), folder.read_metrics(where), where)

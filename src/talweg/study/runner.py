@@ -1,0 +1,134 @@
+"""The two phases of a comparison, recorded as they go."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from talweg.data import Samples, Splits
+from talweg.lanes import Engine, Plan, Reading, Result
+from talweg.rules import NamedRule
+from talweg.study.folder import RunFolder, read_metrics
+from talweg.study.history import History, Lane
+from talweg.study.live import Display
+from talweg.study.ranking import best_rate, default_target, rank
+
+FLUSH_SECONDS = 2.0
+"""Readings are written to the disk this often at least (and at the end of each phase)."""
+
+
+class Runner:
+    """Runs tuning and the final phase, and records what comes of them.
+
+    Args:
+        engine: What trains.
+        plan: What both phases share: steps, schedules, metrics; its lanes are replaced.
+        splits: The prepared data.
+        rules: The rules by name.
+        record: The study's record; kept up to date and written at every turn.
+        folder: Where to.
+        display: What the user sees.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        plan: Plan,
+        splits: Splits,
+        rules: Mapping[str, NamedRule],
+        record: dict[str, Any],
+        folder: RunFolder,
+        display: Display,
+    ) -> None:
+        self._engine = engine
+        self._plan = plan
+        self._splits = splits
+        self._rules = rules
+        self._record = record
+        self._folder = folder
+        self._display = display
+        self._flushed = time.monotonic()
+
+    def run(self, tune_seeds: Sequence[int], seeds: Sequence[int]) -> None:
+        """Both phases. Ctrl-C ends them and keeps what was done."""
+        began = time.monotonic()
+        self._folder.write_record(self._record)
+        status = "failed"
+        try:
+            self._tune(tune_seeds)
+            self._finish(seeds)
+            status = "complete"
+        except KeyboardInterrupt:
+            status = "interrupted"
+        finally:
+            self._record["status"] = status
+            self._record["seconds"] = round(time.monotonic() - began, 2)
+            self._folder.flush()
+            self._folder.write_record(self._record)
+
+    def _tune(self, seeds: Sequence[int]) -> None:
+        lanes = [
+            (rule["name"], lr, seed)
+            for rule in self._record["rules"]
+            for lr in rule["lrs"]
+            for seed in seeds
+        ]
+        self._train("tune", "tuning", lanes, {"validation": self._splits.validation})
+
+    def _finish(self, seeds: Sequence[int]) -> None:
+        history = self._history()
+        if self._record["target"] is None:
+            self._record["target"] = default_target(history)
+        chosen = {rule["name"]: best_rate(history, rule["name"]) for rule in self._record["rules"]}
+        lanes = [(name, rate.lr, seed) for name, rate in chosen.items() if rate for seed in seeds]
+        held_out = {"validation": self._splits.validation, "test": self._splits.test}
+        result = self._train("final", "fresh seeds", lanes, held_out)
+        self._keep_winner(result)
+
+    def _train(
+        self,
+        phase: str,
+        shown: str,
+        lanes: Sequence[tuple[str, float, int]],
+        held_out: Mapping[str, Samples],
+    ) -> Result:
+        first = len(self._record["lanes"])
+        entries = [
+            Lane(first + i, phase, rule, lr, seed) for i, (rule, lr, seed) in enumerate(lanes)
+        ]
+        self._record["lanes"] += [vars(entry) for entry in entries]
+        self._folder.write_record(self._record)
+        self._display.begin(shown, entries)
+        plan = replace(
+            self._plan,
+            rules=[self._rules[rule].with_lr(lr) for rule, lr, _ in lanes],
+            seeds=[seed for _, _, seed in lanes],
+            evaluate=held_out,
+            first_lane=first,
+        )
+        result = self._engine.train(plan, self._read, self._display.tick)
+        self._folder.flush()
+        return result
+
+    def _read(self, reading: Reading) -> None:
+        self._display.read(reading)
+        for (split, metric), values in reading.values.items():
+            for lane, value in zip(reading.lanes, values, strict=True):
+                self._folder.add(lane, reading.step, reading.epoch, split, metric, value)
+        if time.monotonic() - self._flushed > FLUSH_SECONDS:
+            self._folder.flush()
+            self._flushed = time.monotonic()
+
+    def _history(self) -> History:
+        return History(self._record, read_metrics(self._folder.path))
+
+    def _keep_winner(self, result: Result) -> None:
+        history = self._history()
+        winner = rank(history)[0]
+        tensors = {
+            f"{lane.seed}/{name}": value
+            for lane in history.of("final", winner.rule)
+            for name, value in self._engine.state_dict(*result.state(lane.lane)).items()
+        }
+        about = {"rule": winner.rule, "settings": winner.settings, "keys": "SEED/PARAMETER"}
+        self._folder.write_checkpoint(tensors, about)

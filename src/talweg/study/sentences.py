@@ -1,0 +1,148 @@
+"""What a study found, in sentences."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from talweg.study import words
+from talweg.study.history import History
+from talweg.study.ranking import Row, ranked_on, rates, sign_of
+
+
+def sentences(history: History, rows: Sequence[Row]) -> list[str]:
+    """The conclusions of a study, the most important first."""
+    if not rows:
+        return ["Nothing was measured: the study ended before its first reading."]
+    found = [_verdict(history, rows), _chance(history, rows), *_beaten(history, rows)]
+    found += [_first_to_target(history, rows), _easiest(rows), *_edges(history, rows)]
+    found += _divergence(history)
+    return [text for text in found if text]
+
+
+def _named(row: Row) -> str:
+    return f"{row.label} at {words.rate(row.lr)}"
+
+
+def _verdict(history: History, rows: Sequence[Row]) -> str:
+    task: dict[str, Any] = history.record["task"]
+    best = rows[0]
+    on = f"{ranked_on(history)} {task['metric']}"
+    score = words.score(best.score, task)
+    if len(best.scores) < 2:
+        return f"{_named(best)} came out first with {score} {on}; one seed tells no interval."
+    interval = (
+        f"95% interval {words.score(best.low, task, unit=False)} "
+        f"to {words.score(best.high, task)}, {len(best.scores)} seeds"
+    )
+    if not best.ties:
+        return f"{_named(best)} wins: {score} {on} ({interval})."
+    tied = [row.label for row in rows if row.label in best.ties]
+    if len(tied) == len(rows) - 1 and len(rows) > 1:
+        return (
+            f"No rule is shown to be better than another; "
+            f"{_named(best)} has {score} {on} ({interval})."
+        )
+    return (
+        f"{words.listed([best.label, *tied])} tie; "
+        f"{_named(best)} has the best mean, {score} {on} ({interval})."
+    )
+
+
+def _chance(history: History, rows: Sequence[Row]) -> str:
+    task = history.record["task"]
+    if sign_of(history) * (rows[0].score - task["baseline"]) > 0:
+        return ""
+    return (
+        f"No rule beats the constant prediction ({words.score(task['baseline'], task)}): "
+        f"train longer, or look at the data and the model first."
+    )
+
+
+def _beaten(history: History, rows: Sequence[Row]) -> list[str]:
+    task = history.record["task"]
+    best = rows[0]
+    tied = [row for row in rows if row.label in best.ties]
+    beaten = [row for row in rows[1:] if row.label not in best.ties]
+    if not beaten:
+        return []
+    parts = [
+        f"{row.label} by {words.difference(row.gap, task)}, {words.p_value(row.p)}"
+        for row in beaten
+    ]
+    subject = best.label
+    together = [row for row in tied if all(other.label not in row.ties for other in beaten)]
+    if tied and len(together) == len(tied):
+        subject = f"{words.listed([best.label, *[row.label for row in tied]])} each"
+        return [
+            f"{subject} beat {words.listed([row.label for row in beaten])} "
+            f"({best.label} beats {'; '.join(parts)})."
+        ]
+    return [f"{subject} beats {'; '.join(parts)}."]
+
+
+def _first_to_target(history: History, rows: Sequence[Row]) -> str:
+    target = history.record["target"]
+    arrived = [row for row in rows if row.steps_to_target is not None]
+    if target is None or not arrived:
+        return ""
+    fastest = min(arrived, key=lambda row: row.steps_to_target or 0)
+    same = [row.label for row in arrived if row.steps_to_target == fastest.steps_to_target]
+    score = words.score(target, history.record["task"])
+    epochs = fastest.epochs_to_target or 0.0
+    text = (
+        f"{words.listed(same)} reached {score} on validation first: "
+        f"after {epochs:g} epoch{'s' if epochs != 1 else ''} ({fastest.steps_to_target:g} steps)"
+    )
+    never = [row.label for row in rows if row.steps_to_target is None]
+    if never and len(never) <= 3:
+        text += f"; {words.listed(never)} did not get there in most seeds"
+    return f"{text}."
+
+
+def _easiest(rows: Sequence[Row]) -> str:
+    widest = max(rows, key=lambda row: row.good_decades)
+    if len(rows) < 2 or widest.good is None or widest.good_decades == 0:
+        return ""
+    low, high = (words.rate(lr) for lr in widest.good)
+    same = [row.label for row in rows if abs(row.good_decades - widest.good_decades) < 1e-3]
+    if len(same) == len(rows):
+        return ""
+    verb = "is" if len(same) == 1 else "are"
+    where = f" ({low} to {high})" if len(same) == 1 else ""
+    return (
+        f"{words.listed(same)} {verb} the easiest to set: good over "
+        f"{widest.good_decades:.1f} decades of learning rates{where}."
+    )
+
+
+def _edges(history: History, rows: Sequence[Row]) -> list[str]:
+    found: list[str] = []
+    for row in rows:
+        tried = [rate.lr for rate in rates(history, row.rule)]
+        if len(tried) > 2 and row.lr in (tried[0], tried[-1]) and not math.isnan(row.loss):
+            end, side = ("lowest", "lower") if row.lr == tried[0] else ("highest", "higher")
+            found.append(
+                f"{row.label} did best at the {end} rate tried, {words.rate(row.lr)}: "
+                f"a {side} one may be better still."
+            )
+    return found
+
+
+def _divergence(history: History) -> list[str]:
+    found: list[str] = []
+    for rule in history.record["rules"]:
+        tuned = rates(history, rule["name"])
+        every = [words.rate(r.lr) for r in tuned if r.diverged == r.lanes]
+        some = [words.rate(r.lr) for r in tuned if 0 < r.diverged < r.lanes]
+        parts: list[str] = []
+        if every:
+            parts.append(f"at {words.listed(every)} in every seed")
+        if some:
+            parts.append(f"at {words.listed(some)} in some seeds")
+        final = history.of("final", rule["name"])
+        lost = sum(lane.lane in history.diverged for lane in final)
+        if lost:
+            parts.append(f"in {lost} of {len(final)} fresh seeds at its chosen rate")
+        if parts:
+            found.append(f"{rule['label']} diverged {', '.join(parts)}.")
+    return found

@@ -1,0 +1,187 @@
+"""What a study looks like, as plain arrays: learning curves, the score at every rate, seeds.
+
+Nothing here draws: the report and a notebook plot the same numbers.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from talweg.study.history import History, Lane
+from talweg.study.ranking import best_rate
+from talweg.study.result import Study
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One rule's progress at its best learning rate, over seeds.
+
+    Attributes:
+        epochs: Passes over the training part at each point, ``[point]``, ascending.
+        mean: The mean over seeds, ``[point]``.
+        low: The lowest seed, ``[point]``.
+        high: The highest seed, ``[point]``.
+        n: How many seeds each point averages, ``[point]``; it falls where a lane diverged.
+        lr: The learning rate of these lanes.
+        phase: ``"final"``, or ``"tune"`` while the final lanes have not begun.
+    """
+
+    epochs: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    n: NDArray[np.int64]
+    lr: float
+    phase: str
+
+
+@dataclass(frozen=True)
+class RatePoint:
+    """One learning rate of one rule, over the tuning seeds.
+
+    Attributes:
+        lr: The learning rate.
+        mean: The mean of the last validation scores; NaN if no lane has one.
+        low: The lowest of them.
+        high: The highest of them.
+        n: How many lanes they are taken over: those that have trained and did not diverge.
+        diverged: The share of this rate's lanes that diverged, 0 to 1.
+    """
+
+    lr: float
+    mean: float
+    low: float
+    high: float
+    n: int
+    diverged: float
+
+
+@dataclass(frozen=True)
+class SeedScore:
+    """The score that one seed adds to a rule's row of the ranking.
+
+    Attributes:
+        seed: The seed.
+        score: Its last score; that of the constant prediction if the lane diverged.
+        diverged: The step at which it diverged, or None.
+    """
+
+    seed: int
+    score: float
+    diverged: int | None
+
+
+def curves(study: Study, split: str, metric: str) -> dict[str, Curve]:
+    """The curve of every rule that has one, in the order of the record.
+
+    Curves come from the final lanes. A rule whose final lanes have not begun is shown by its
+    tuning lanes at the best rate so far; one with nothing to show is left out. Bands are the
+    lowest and the highest seed: they cover every lane, whatever the number of seeds.
+
+    Args:
+        study: The study.
+        split: ``"train"``, ``"validation"`` or ``"test"``.
+        metric: ``"loss"`` or the name of a metric of the task.
+    """
+    history = study.history
+    found: dict[str, Curve] = {}
+    for rule in rule_names(study):
+        for phase in ("final", "tune"):
+            curve = _curve(history, _lanes_at_best(history, rule, phase), split, metric)
+            if curve:
+                found[rule] = curve
+                break
+    return found
+
+
+def sensitivity(study: Study) -> dict[str, list[RatePoint]]:
+    """The last validation score at every learning rate of every rule, over the tuning seeds.
+
+    Rates ascend. A lane that diverged counts in ``diverged`` alone; rates that have neither a
+    score nor a diverged lane, and rules without such rates, are left out.
+    """
+    history = study.history
+    found: dict[str, list[RatePoint]] = {}
+    for rule in rule_names(study):
+        lanes = history.of("tune", rule)
+        points = [
+            _rate_point(history, lr, [lane.lane for lane in lanes if lane.lr == lr])
+            for lr in sorted({lane.lr for lane in lanes})
+        ]
+        points = [point for point in points if point.n or point.diverged]
+        if points:
+            found[rule] = points
+    return found
+
+
+def seed_scores(study: Study) -> dict[str, list[SeedScore]]:
+    """The scores behind the ranking, seed by seed; rules that have none are left out.
+
+    They are test scores of the final lanes, or validation scores of the tuning lanes at the best
+    rate, as `Study.ranked_on` says.
+    """
+    history, split = study.history, study.ranked_on
+    task = study.record["task"]
+    phase = "final" if split == "test" else "tune"
+    found: dict[str, list[SeedScore]] = {}
+    for rule in rule_names(study):
+        scores: list[SeedScore] = []
+        for lane in _lanes_at_best(history, rule, phase):
+            score, step = history.last(lane.lane, split, task["metric"]), None
+            if lane.lane in history.diverged:
+                score, step = float(task["baseline"]), history.diverged[lane.lane]
+            if score is not None:
+                scores.append(SeedScore(lane.seed, score, step))
+        if scores:
+            found[rule] = scores
+    return found
+
+
+def rule_names(study: Study) -> list[str]:
+    """The names of the rules that were asked for, in the order of the record."""
+    return [rule["name"] for rule in study.record["rules"]]
+
+
+def _lanes_at_best(history: History, rule: str, phase: str) -> list[Lane]:
+    """The final lanes of a rule, or its tuning lanes at the best rate so far."""
+    lanes = history.of(phase, rule)
+    if phase == "final":
+        return lanes
+    best = best_rate(history, rule)
+    return [lane for lane in lanes if best and lane.lr == best.lr]
+
+
+def _curve(history: History, lanes: list[Lane], split: str, metric: str) -> Curve | None:
+    """Mean, lowest and highest of the lanes at every epoch that one of them was measured at."""
+    at: dict[float, list[float]] = {}
+    for lane in lanes:
+        series = history.series(lane.lane, split, metric)
+        if series:
+            for epoch, value in zip(series.epochs, series.values, strict=True):
+                if math.isfinite(value):
+                    at.setdefault(float(epoch), []).append(float(value))
+    if not at:
+        return None
+    epochs = sorted(at)
+    columns = [at[epoch] for epoch in epochs]
+    return Curve(
+        epochs=np.array(epochs),
+        mean=np.array([sum(values) / len(values) for values in columns]),
+        low=np.array([min(values) for values in columns]),
+        high=np.array([max(values) for values in columns]),
+        n=np.array([len(values) for values in columns]),
+        lr=lanes[0].lr,
+        phase=lanes[0].phase,
+    )
+
+
+def _rate_point(history: History, lr: float, lanes: list[int]) -> RatePoint:
+    metric = history.record["task"]["metric"]
+    diverged = sum(lane in history.diverged for lane in lanes) / len(lanes)
+    last = [history.last(lane, "validation", metric) for lane in lanes]
+    scores = [score for score in last if score is not None and math.isfinite(score)]
+    if not scores:
+        return RatePoint(lr, math.nan, math.nan, math.nan, 0, diverged)
+    return RatePoint(lr, float(np.mean(scores)), min(scores), max(scores), len(scores), diverged)

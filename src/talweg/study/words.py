@@ -1,0 +1,62 @@
+"""Numbers and lists as people read them."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+
+def listed(items: Sequence[str]) -> str:
+    """Items joined with commas and an "and".
+
+    >>> listed(["Adam", "RMSProp", "SGD"])
+    'Adam, RMSProp and SGD'
+    """
+    return " and ".join(filter(None, (", ".join(items[:-1]), *items[-1:])))
+
+
+def rate(lr: float) -> str:
+    """A learning rate to two digits.
+
+    >>> rate(0.003162), rate(3.162), rate(1e-5)
+    ('0.0032', '3.2', '1e-05')
+    """
+    return f"{lr:.2g}"
+
+
+def p_value(p: float) -> str:
+    """A p-value with its sign.
+
+    >>> p_value(0.00412), p_value(1e-6)
+    ('p = 0.004', 'p < 0.001')
+    """
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2f}" if p >= 0.01 else f"p = {p:.3f}"
+
+
+def is_share(metric: str) -> bool:
+    """Whether a metric is a share, shown in percent."""
+    return metric == "accuracy"
+
+
+def score(value: float | None, task: dict[str, Any], unit: bool = True) -> str:
+    """A score as shown: accuracy in percent, others to four digits.
+
+    >>> score(0.97312, {"metric": "accuracy"}), score(54.2071, {"metric": "rmse"})
+    ('97.3%', '54.21')
+    """
+    if value is None or math.isnan(value):
+        return "–"
+    if is_share(task["metric"]):
+        return f"{100 * value:.1f}" + ("%" if unit else "")
+    return f"{value:.4g}"
+
+
+def difference(value: float, task: dict[str, Any]) -> str:
+    """The size of a difference of scores, with its unit.
+
+    >>> difference(-0.0091, {"metric": "accuracy"})
+    '0.9 points'
+    """
+    if is_share(task["metric"]):
+        points = f"{100 * abs(value):.1f}" if abs(value) >= 5e-4 else f"{100 * abs(value):.2g}"
+        return f"{points} points"
+    return f"{abs(value):.3g}"

@@ -1,0 +1,138 @@
+"""The table of rules that the laws run over, made from each rule's own fields.
+
+A rule that is registered is in the table by itself: every combination of its options, with each
+numeric field well inside its range and at its lower bound where that bound is allowed.
+"""
+
+import math
+from dataclasses import Field, fields, replace
+from importlib import import_module
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from talweg.core import Rule, UserError
+from talweg.rules import RULES
+
+ORACLES = Path(__file__).parent / "oracles"
+START = np.array([-1.2, 1.0, 0.5, -0.3, 0.8])
+
+
+def inside(field: Field, position: int) -> float:
+    """A value well inside a numeric field's range; ``eps`` is large enough for its place to show.
+
+    The fields of one rule get different values, so that two of them cannot be exchanged unseen.
+    """
+    if field.name == "lr":
+        return 2e-3
+    if field.metadata["below"] == 1:
+        return 0.8 + 0.03 * position
+    return 0.1 + 0.01 * position
+
+
+def variants(kind: type[Rule]) -> list[tuple[str, Rule]]:
+    """Every form of a rule by a readable name."""
+    options = [spec for spec in fields(kind) if spec.metadata["kind"] == "option"]
+    hypers = [spec for spec in fields(kind) if spec.metadata["kind"] == "hyper"]
+    usual = {spec.name: inside(spec, i) for i, spec in enumerate(hypers)}
+    edges = [{}] + [{spec.name: 0.0} for spec in hypers if spec.metadata["at_least"] == 0]
+    found = []
+    for values in product(*(spec.metadata["choices"] or (False, True) for spec in options)):
+        form = {spec.name: value for spec, value in zip(options, values, strict=True)}
+        for edge in edges:
+            label = ",".join(f"{key}={value}" for key, value in (form | edge).items())
+            try:
+                found.append((f"{kind.__name__}({label})", kind(**(usual | form | edge))))
+            except UserError:
+                continue  # The rule refuses this combination, such as nesterov without momentum.
+    assert found, f"no combination of {kind.__name__}'s options is allowed"
+    return found
+
+
+KINDS = tuple(dict.fromkeys(type(known.rule) for known in RULES.values()))
+FORMS = [pair for kind in KINDS for pair in variants(kind)]
+DEFAULTS = [(name, known.rule) for name, known in RULES.items()]
+ONE_PER_STRUCTURE = list({rule.structure: (name, rule) for name, rule in reversed(FORMS)}.values())
+
+
+def over(pairs: list[tuple[str, Rule]]) -> pytest.MarkDecorator:
+    """Runs a test once for each rule, under its readable name."""
+    return pytest.mark.parametrize("rule", [pytest.param(rule, id=name) for name, rule in pairs])
+
+
+def oracle_run(rule: Rule, gradient, start, settings) -> list[np.ndarray]:
+    """The path of the rule's float64 twin; fails the test if nobody has written it.
+
+    Args:
+        rule: Whose twin; it is found by the name of the rule's module.
+        gradient: Point → gradient; the twin decides where it is asked.
+        start: The first point.
+        settings: One dict of the rule's fields per step.
+    """
+    module = type(rule).__module__.rpartition(".")[2]
+    if not (ORACLES / f"{module}.py").exists():
+        pytest.fail(
+            f"{type(rule).__name__} has no oracle: write tests/rules/oracles/{module}.py, "
+            "its plain NumPy float64 twin with run(gradient, start, settings) -> path",
+            pytrace=False,
+        )
+    oracle = import_module(f".oracles.{module}", __package__)
+    return oracle.run(gradient, start, settings)
+
+
+def valley_gradient(x: np.ndarray) -> np.ndarray:
+    """The gradient of ``Σ (1 − x_i)² + 2·(x_{i+1} − x_i²)²``, a chain of valleys, on the last axis.
+
+    They are shallower than Rosenbrock's, so that a rounding error does not grow along the path.
+    """
+    across = x[..., 1:] - x[..., :-1] ** 2
+    grad = np.zeros_like(x)
+    grad[..., :-1] = -2 * (1 - x[..., :-1]) - 8 * across * x[..., :-1]
+    grad[..., 1:] += 4 * across
+    return grad
+
+
+def noise(steps: int, size: int, seed: int = 0) -> np.ndarray:
+    """Gradients ``[step, size]`` that depend on nothing, each coordinate on its own scale.
+
+    They are numbers of bfloat16, so that no precision rounds them.
+    """
+    drawn = np.random.default_rng(seed).normal(size=(steps, size)) * np.logspace(-2, 1, size)
+    return torch.from_numpy(drawn).bfloat16().double().numpy()
+
+
+def replay(gradients: np.ndarray):
+    """A gradient function that ignores the point and returns the given gradients in turn."""
+    turn = iter(gradients)
+    return lambda _point: next(turn)
+
+
+def on_tensors(gradient):
+    """A gradient function of NumPy arrays as one of tensors, in the tensor's own dtype."""
+    return lambda x: torch.from_numpy(gradient(x.double().numpy())).to(x.dtype)
+
+
+def rule_run(rules, gradient, start: torch.Tensor) -> list[torch.Tensor]:
+    """The path of a rule: ``rules`` holds one rule per step, ``gradient`` is of tensors."""
+    params, state = start, rules[0].init(start)
+    path = []
+    for t, rule in enumerate(rules, start=1):
+        scalars = rule.scalars(t)
+        grad = gradient(rule.probe(params, state, scalars))
+        params, state = rule.step(params, grad, state, scalars)
+        path.append(params)
+    return path
+
+
+def scaled(rule: Rule, factor: float) -> Rule:
+    """The rule with every numeric field moved: rates by the factor, shares of 1 toward 1 or 0."""
+    moved = {}
+    for spec in fields(rule):
+        value = getattr(rule, spec.name)
+        if spec.metadata["kind"] == "hyper":
+            share = spec.metadata["below"] < math.inf
+            moved[spec.name] = value ** (1 / factor) if share and value else value * factor
+    return replace(rule, **moved)

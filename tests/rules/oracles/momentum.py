@@ -1,0 +1,28 @@
+"""Heavy-ball momentum in three conventions: Goodfellow, Bengio, Courville (2016), algorithm 8.2,
+for the velocity; Sutskever et al. (2013) for the accumulated gradient."""
+
+import numpy as np
+
+
+def run(gradient, start, settings):
+    p = np.array(start, dtype=np.float64)
+    gathered = np.zeros_like(p)
+    path = []
+    for now in settings:
+        lr, a = now["lr"], now["momentum"]
+        g = gradient(p)
+        p = p.copy()
+        for i in range(len(p)):
+            if now["form"] == "velocity":
+                gathered[i] = a * gathered[i] - lr * g[i]
+                p[i] = p[i] + gathered[i]
+            elif now["form"] == "accumulate":
+                gathered[i] = a * gathered[i] + g[i]
+                p[i] = p[i] - lr * gathered[i]
+            elif now["form"] == "average":
+                gathered[i] = a * gathered[i] + (1 - a) * g[i]
+                p[i] = p[i] - lr * gathered[i]
+            else:
+                raise NotImplementedError(now["form"])
+        path.append(p)
+    return path
