@@ -2,9 +2,20 @@
 
 from importlib.metadata import version
 
-from talweg import lanes, report, rules
+from talweg import data, lanes, models, report, rules
 from talweg.core import UserError
 from talweg.study import Study, compare, load
 
 __version__ = version("talweg")
-__all__ = ["Study", "UserError", "__version__", "compare", "lanes", "load", "report", "rules"]
+__all__ = [
+    "Study",
+    "UserError",
+    "__version__",
+    "compare",
+    "data",
+    "lanes",
+    "load",
+    "models",
+    "report",
+    "rules",
+]

@@ -82,7 +82,7 @@ def test_neighbouring_seeds_and_epochs_are_unrelated():
 
 
 def test_the_order_is_the_same_on_every_machine():
-    assert BatchOrder(8, 2, seed=0).epoch(0).tolist() == [2, 7, 5, 6, 3, 1, 4, 0]
+    assert BatchOrder(8, 2, seed=0).epoch(0).tolist() == [6, 3, 1, 4, 5, 2, 7, 0]
 
 
 @pytest.mark.parametrize("size", [0, -1, True, 2.5, "4"])

@@ -83,9 +83,17 @@ def test_spaces_around_names_and_categories_do_not_count(tmp_path):
 
 
 def test_a_column_is_typed_by_all_its_values_not_by_its_beginning(tmp_path):
-    lines = "1,0\n1,1\n" * 300_000
-    data = load(write(tmp_path / "t.csv", f"a,y\n{lines}1.5,1\n"), target="y")
+    lines = "1,1,0\n1,1,1\n" * 300_000
+    data = load(write(tmp_path / "t.csv", f"a,b,y\n{lines}1.5,x,1\n"), target="y")
     assert data.features.columns["a"][-1] == 1.5
+    assert data.features.columns["b"][[0, -1]].tolist() == ["1", "x"]
+
+
+def test_decimal_commas_between_semicolons(tmp_path):
+    text = "a;b;y\n-7,5;x,1;no\n1200;x,1;yes\n;y;no\n0,25;y;yes\n"
+    columns = load(write(tmp_path / "t.csv", text), target="y").features.columns
+    np.testing.assert_array_equal(columns["a"], [-7.5, 1200, np.nan, 0.25])
+    assert columns["b"].tolist() == ["x,1", "x,1", "y", "y"]
 
 
 def test_text_may_hold_line_breaks_and_a_byte_order_mark(tmp_path):
@@ -296,6 +304,8 @@ def test_paths_that_lead_nowhere(tmp_path, monkeypatch):
         load(tmp_path / "wage.csv", target="bought")
     with pytest.raises(UserError, match=r"is a folder; give one file \(\.csv"):
         load(tmp_path)
+    with pytest.raises(UserError, match=r"cannot read 'aaaa.*: File name too long"):
+        load("a" * 5000)
     with pytest.raises(UserError, match=r"no file 'nowhere/t.csv'"):
         load("nowhere/t.csv")
     with pytest.raises(

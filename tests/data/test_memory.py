@@ -88,6 +88,19 @@ def test_data_frames(kind):
     assert data.classes == ("p", "q")
 
 
+def test_a_frame_of_any_library_that_speaks_arrow():
+    class Frame:
+        columns = ("a", "y")
+
+        def __getitem__(self, name):
+            raise AssertionError("arrow is asked first")
+
+        def to_arrow(self):
+            return pa.table({"a": [1.0, 2, 3, 4], "y": ["p", "q", "p", "q"]})
+
+    assert load(Frame(), target="y").features.columns["a"].tolist() == [1, 2, 3, 4]
+
+
 def test_a_frame_and_a_series():
     frame = pd.DataFrame({"a": [1.0, None, 3, 4], 7: pd.Categorical(["x", "z", None, "x"])})
     data = load((frame, pd.Series([3, 1, 3, 1], name="grade")))
@@ -107,6 +120,30 @@ def test_mixed_objects_are_categories():
     columns = load((grid, [0, 1, 0, 1]), missing="median").features.columns
     assert columns["x0"].tolist() == ["x", "z", "x", "z"]
     np.testing.assert_array_equal(columns["x1"], [1, np.nan, 3, 4])
+
+
+def test_what_pandas_alone_knows_is_a_category():
+    bins = pd.cut(pd.Series([1.0, 2, 9, 8, np.nan]), 2)
+    months = pd.Series(pd.PeriodIndex(["2024-01", "2024-02", None, "2024-01", "2024-01"], freq="M"))
+    frame = pd.DataFrame({"bin": bins, "month": months, "y": [0, 1, 0, 1, 1]})
+    columns = load(frame, target="y").features.columns
+    assert columns["bin"].tolist() == ["(0.992, 5.0]"] * 2 + ["(5.0, 9.0]"] * 2 + [None]
+    assert columns["month"].tolist() == ["2024-01", "2024-02", None, "2024-01", "2024-01"]
+
+
+def test_masked_values_are_missing():
+    masked = np.ma.masked_array(X.astype(int), mask=np.zeros_like(X, dtype=bool))
+    np.testing.assert_array_equal(load((masked, Y)).features, X)
+    masked.mask[2, 1] = True
+    with pytest.raises(UserError, match=r"1 missing value .*first at row 2, column 1"):
+        load((masked, Y))
+    target = np.ma.masked_array(Y, mask=[True] + [False] * 7)
+    assert len(load((X, target))) == 7
+
+
+def test_spans_of_time_become_seconds():
+    spans = np.array([[1500], [2500]] * 4, dtype="m8[ms]")
+    assert load((spans, Y)).features.columns["x0"].tolist() == [1.5, 2.5] * 4
 
 
 class Pairs(Dataset):
@@ -173,6 +210,8 @@ class Odd(Pairs):
         ((X, np.array([["a", "b"]] * 8)), r"a target of shape \[8, 2\] must hold numbers"),
         (pd.DataFrame(np.ones((2, 2)), columns=["a", "a"]), "column names must differ.*: a"),
         (pd.DataFrame({"a": [1], "b": [2]}), "which column of the table is the target"),
+        ((X, "01010101"), "the target must be an array or a list, got str"),
+        ((1, 2), "the target must be an array or a list, got int"),
         ((X, Y * 1j), "column 'target' holds complex128, which is neither a number nor"),
         ((X, np.array([[1]] * 8 + [None], dtype=object)[:8]), "column 'target' holds list"),
     ],

@@ -27,6 +27,7 @@ def loaded(y, **options):
         (pd.Series([3, None, 1] * 4, dtype="Int64"), ("1", "3"), 1),
         (np.arange(30).repeat(10), tuple(str(number) for number in range(30)), 0),
         (torch.tensor([2, 0, 1] * 4), ("0", "1", "2"), 2),
+        ([2**60 + 1, 2**60] * 4, (str(2**60), str(2**60 + 1)), 1),
     ],
 )
 def test_classes_are_found_and_sorted(y, classes, first):
@@ -99,6 +100,7 @@ def test_rows_of_targets():
         (np.linspace(0, 1, 8), "classification", 'two rows each on average .kind="regression"'),
         (["1", "two"] * 4, "regression", "holds text such as 'two', which is not a number"),
         ([1.0, np.inf] * 4, None, "'target' holds 4 infinite values"),
+        (np.array([1e200, 1.5] * 4), None, "'target' holds 4 infinite values .beyond"),
         (np.array([[0.5, np.inf]] * 4), None, "'target' holds 4 infinite values"),
         (np.arange(8.0).reshape(4, 2), "classification", r"shape \[4, 2\] must be one class per"),
         (np.zeros((4, 2, 2)), None, r"one value or one row of values per sample, got .*\[4, 2, 2"),

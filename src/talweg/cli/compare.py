@@ -202,27 +202,28 @@ def show(study: Study, console: Console) -> None:
 
 
 def _table(rows: list[Row], study: Study, task: dict[str, Any]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    """The ranking, narrow enough for 80 columns."""
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
     share = words.is_share(task["metric"])
-    table.add_column("")
-    table.add_column("rule", no_wrap=True)
-    table.add_column("rate", justify="right")
-    table.add_column(f"{study.ranked_on} {task['metric']}{' %' if share else ''}", justify="right")
-    table.add_column("95% interval", justify="center", no_wrap=True)
-    table.add_column("to best", justify="right", no_wrap=True)
-    table.add_column("epochs to target", justify="right")
-    table.add_column("good rates", no_wrap=True)
-    table.add_column("diverged", justify="right")
+    target = words.score(study.record["target"], task)
+    table.add_column("", vertical="bottom")
+    table.add_column("rule", no_wrap=True, vertical="bottom")
+    table.add_column("rate", justify="right", no_wrap=True)
+    table.add_column(f"{study.ranked_on}\n{task['metric']}{' %' if share else ''}", justify="right")
+    table.add_column("95%\ninterval", justify="center", no_wrap=True)
+    table.add_column("to\nbest", justify="right", no_wrap=True)
+    table.add_column(f"epochs\nto {target}", justify="right")
+    table.add_column("good\nrates", no_wrap=True)
+    table.add_column("lanes\nlost", justify="right")
     for row in rows:
         first = row.rank == 1
-        score = words.score(row.score, task, unit=False)
         low, high = (words.score(end, task, unit=False) for end in (row.low, row.high))
         table.add_row(
             Text(str(row.rank), style="bold green" if first else "dim"),
             Text(row.label, style="bold" if first else ""),
             words.rate(row.lr),
-            Text(score, style="bold" if first else ""),
-            f"{low} – {high}" if not math.isnan(row.low) else "–",
+            Text(words.score(row.score, task, unit=False), style="bold" if first else ""),
+            "–" if math.isnan(row.low) else f"{low}–{high}",
             _gap(row, rows[0], share),
             "–" if row.epochs_to_target is None else f"{row.epochs_to_target:g}",
             _range(row),
@@ -242,9 +243,9 @@ def _gap(row: Row, best: Row, share: bool) -> Text:
 
 def _range(row: Row) -> str:
     if row.good is None:
-        return "none"
+        return "–"
     low, high = (words.rate(lr) for lr in row.good)
-    return low if low == high else f"{low} – {high}"
+    return low if low == high else f"{low}–{high}"
 
 
 def _duration(seconds: float | None) -> str:

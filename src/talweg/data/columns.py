@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyarrow import types
+from pyarrow import compute, types
 
 from talweg.core import UserError
 from talweg.data.table import Table
@@ -46,8 +46,13 @@ def missing_in(values: NDArray[Any]) -> NDArray[np.bool_]:
     return np.zeros(values.shape, dtype=bool)
 
 
-def column_of(name: str, values: Any) -> Column:
+def column_of(name: str, values: Any, *, exact: bool = False) -> Column:
     """A column from an arrow column, a data frame's series, an array or a list.
+
+    Args:
+        name: What it is called.
+        values: Its values.
+        exact: Whether whole numbers that float64 cannot tell apart are text.
 
     Raises:
         UserError: If its values are neither numbers, categories nor times.
@@ -56,19 +61,21 @@ def column_of(name: str, values: Any) -> Column:
     ['small', None]
     """
     if isinstance(values, (pa.Array, pa.ChunkedArray)):
-        return _from_arrow(name, values)
-    if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
-        flavours: dict[str, Flavour] = {"b": "truth", "i": "whole", "u": "whole", "f": "real"}
-        return Column(values.astype(np.float64), flavours[values.dtype.kind])
+        return _from_arrow(name, values, exact)
+    if isinstance(values, np.ndarray) and values.dtype.kind in "bf":
+        return Column(values.astype(np.float64), "truth" if values.dtype.kind == "b" else "real")
+    if isinstance(values, np.ndarray):
+        values = values.astype(values.dtype.newbyteorder("="))  # arrow has one byte order
     try:
         arrow = pa.array(values, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError):  # numbers and text in one column
-        arrow = pa.array(
-            [None if _is_nothing(value) else str(value) for value in values], type=pa.string()
-        )
+        arrow = _as_text(values)
     except (pa.ArrowException, TypeError, ValueError):
         raise _unusable(name, type(next(iter(values))).__name__) from None
-    return _from_arrow(name, arrow)
+    kind = arrow.type.value_type if types.is_dictionary(arrow.type) else arrow.type
+    if isinstance(kind, pa.BaseExtensionType):  # periods and intervals of pandas
+        arrow = _as_text(values)
+    return _from_arrow(name, arrow, exact)
 
 
 def table_of(columns: Mapping[str, Any]) -> tuple[Table, tuple[str, ...]]:
@@ -124,15 +131,17 @@ def check_names(names: Sequence[str], where: str) -> None:
         )
 
 
-def _from_arrow(name: str, column: Any) -> Column:
+def _from_arrow(name: str, column: Any, exact: bool) -> Column:
     kind = column.type
     if types.is_dictionary(kind):
-        return _from_arrow(name, column.cast(kind.value_type))
+        return _from_arrow(name, compute.call_function("dictionary_decode", [column]), exact)
     if types.is_null(kind):
         return Column(np.full(len(column), np.nan), "real")
     if types.is_boolean(kind):
         return Column(_numbers(column.cast(pa.int8())), "truth")
     if types.is_integer(kind):
+        if exact and not _fits(column):
+            return _from_arrow(name, column.cast(pa.string()), exact)
         return Column(_numbers(column), "whole")
     if types.is_floating(kind):
         return Column(_numbers(column), "real")
@@ -160,9 +169,19 @@ def _seconds(column: Any) -> NDArray[np.float64]:
     return _numbers(whole) * (NANOSECONDS[column.type.unit] / 1e9)
 
 
-def _is_nothing(value: object) -> bool:
-    """None, NaN, and what pandas writes for missing values."""
-    return str(value) in ("None", "nan", "<NA>", "NaT")
+def _fits(column: Any) -> bool:
+    """Whether float64 can hold every whole number of a column."""
+    try:
+        column.cast(pa.float64())
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _as_text(values: Any) -> Any:
+    words = (str(value) for value in values)
+    gaps = ("None", "nan", "<NA>", "NaT")
+    return pa.array([None if word in gaps else word for word in words], type=pa.string())
 
 
 def _unusable(name: str, kind: str) -> UserError:

@@ -1,5 +1,6 @@
 """Reading data files. Nothing is ever unpickled."""
 
+import contextlib
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -33,13 +34,9 @@ def from_file(path: Path, target: object) -> Raw:
         raise UserError(f"{path} is a folder; give one file ({', '.join(READERS)})")
     if path.suffix.lower() not in READERS:
         raise choose("file type", path.suffix or path.name, READERS)
-    if not path.exists():
-        beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-        close = nearest(path.name, beside)
-        raise UserError(
-            f"there is no file {str(path)!r}" + (f"; did you mean {close!r}?" if close else "")
-        )
     try:
+        if not path.exists():
+            raise _absent(path)
         return READERS[path.suffix.lower()](path, target)
     except UserError:
         raise
@@ -47,21 +44,28 @@ def from_file(path: Path, target: object) -> Raw:
         raise UserError(f"cannot read {path}: {_reason(error)}") from None
 
 
+def _absent(path: Path) -> UserError:
+    beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+    close = nearest(path.name, beside)
+    question = f"; did you mean {close!r}?" if close else ""
+    return UserError(f"there is no file {str(path)!r}{question}")
+
+
 def _csv(path: Path, target: object) -> Raw:
-    size = path.stat().st_size
-    if size == 0:
+    if path.stat().st_size == 0:
         raise UserError(f"{path} is empty")
-    # One block, so that a column's type is inferred from all its values, not the first megabyte.
+    delimiter = _delimiter(path)
     table = csv.read_csv(
         path,
-        read_options=csv.ReadOptions(block_size=min(size + 1, 2**31 - 1)),
-        parse_options=csv.ParseOptions(delimiter=_delimiter(path), newlines_in_values=True),
+        parse_options=csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
         convert_options=csv.ConvertOptions(
             null_values=[*GAPS, *(f" {gap}" for gap in GAPS)], strings_can_be_null=True
         ),
     )
     names = [name.strip() for name in table.column_names]
-    columns = named_columns(names, [_stripped(column) for column in table.columns], path.name)
+    columns = named_columns(
+        names, [_cleaned(column, delimiter) for column in table.columns], path.name
+    )
     return _from_table(columns, target, path)
 
 
@@ -74,9 +78,15 @@ def _delimiter(path: Path) -> str:
     return max((",", ";", "\t"), key=line.count)
 
 
-def _stripped(column: Any) -> Any:
-    if types.is_string(column.type):
-        return compute.call_function("utf8_trim_whitespace", [column])
+def _cleaned(column: Any, delimiter: str) -> Any:
+    """Text without spaces around it, and, between semicolons, decimal commas as numbers."""
+    if not types.is_string(column.type):
+        return column
+    column = compute.call_function("utf8_trim_whitespace", [column])
+    if delimiter == ";":
+        points = compute.ReplaceSubstringOptions(",", ".")
+        with contextlib.suppress(pa.ArrowInvalid):
+            return compute.call_function("replace_substring", [column], points).cast(pa.float64())
     return column
 
 
@@ -152,6 +162,8 @@ def _npy(path: Path, target: object) -> Raw:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     text = first_line(error)
     if text.startswith("Object arrays"):
         return "it holds Python objects, which are never unpickled; save numbers or text"

@@ -16,13 +16,11 @@ from talweg.data.files import READERS, from_file
 from talweg.data.memory import from_dataset, from_frame, from_pair, is_frame, is_pair
 from talweg.data.raw import Raw, from_matrix
 from talweg.data.samples import Samples
-from talweg.data.table import KINDS, Data, Features, Table, check_lengths, take
+from talweg.data.table import KINDS, LARGEST, Data, Features, Table, check_lengths, take
 from talweg.data.target import settle, without_missing
 from talweg.data.wording import counted
 
 MISSING = ("median", "error")
-
-LARGEST = float(np.finfo(np.float32).max)
 
 
 def load(
@@ -107,8 +105,11 @@ def _read(source: Any, target: str | int | None) -> Raw:
 
 def _from_path(source: str | Path, target: object) -> Raw:
     path = Path(source).expanduser()
-    is_name = isinstance(source, str) and not path.suffix and path.name == source
-    if is_name and not path.exists():
+    try:
+        exists = path.exists()
+    except OSError as error:
+        raise UserError(f"cannot read {str(source)[:40]!r}: {error.strerror}") from None
+    if not exists and isinstance(source, str) and not path.suffix and path.name == source:
         more = f"bundled: {', '.join(BUNDLED)}; or a file: {', '.join(READERS)}"
         raise choose("data set", str(source), BUNDLED, more)
     return from_file(path, target)

@@ -106,9 +106,9 @@ def target_of(y: Any) -> Column:
     """A target from a tensor, an array, a series, a data frame of one column, or a list."""
     if is_frame(y):
         columns = columns_of(y)
+        if len(columns) == 1:
+            return column_of(*next(iter(columns.items())), exact=True)
         parts = [column_of(name, values).values for name, values in columns.items()]
-        if len(parts) == 1:
-            return column_of(*next(iter(columns.items())))
         return _target_rows(np.stack(parts, axis=1))
     if isinstance(y, (np.ndarray, Tensor, list, tuple)):
         values = array_of(y, "target")
@@ -121,8 +121,10 @@ def target_of(y: Any) -> Column:
                 f"the target must have one value or one row of values per sample, "
                 f"got shape {list(values.shape)}"
             )
-        return column_of("target", values)
-    return column_of("target", y)
+        return column_of("target", values, exact=True)
+    if isinstance(y, (str, bytes)) or not hasattr(y, "__len__"):
+        raise UserError(f"the target must be an array or a list, got {type(y).__name__}")
+    return column_of("target", y, exact=True)
 
 
 def array_of(values: Any, what: str) -> NDArray[Any]:
@@ -136,6 +138,8 @@ def array_of(values: Any, what: str) -> NDArray[Any]:
         return (values.float() if values.dtype is torch.bfloat16 else values).numpy()
     if hasattr(values, "toarray"):
         return np.asarray(values.toarray())
+    if np.ma.is_masked(values):
+        values = values.astype(np.float64).filled(np.nan)
     try:
         array = np.asarray(values)
     except (ValueError, TypeError):
@@ -164,7 +168,7 @@ def _features(x: Any) -> tuple[Features, tuple[str, ...]]:
         return values.astype(np.int64), ()
     if values.ndim == 1:
         values = values[:, None]
-    if values.ndim == 2 and values.dtype.kind in "OUM":
+    if values.ndim == 2 and values.dtype.kind in "OUMm":
         return table_of({f"x{place}": values[:, place] for place in range(values.shape[1])})
     if values.ndim == 0 or values.dtype.kind not in "biuf":
         raise UserError(

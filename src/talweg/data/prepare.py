@@ -92,13 +92,14 @@ def _moments(values: NDArray[Any], axis: int | None) -> tuple[NDArray[Any], NDAr
 def _prepare_table(parts: Sequence[Table], scale: bool) -> Prepared:
     first = parts[0]
     numeric = [name for name in first.names if first.is_numeric(name)]
+    places = {name: place for place, name in enumerate(numeric)}
     filled, notes = fill([_matrix(part, numeric) for part in parts], numeric)
     names: list[str] = []
     blocks: list[list[NDArray[Any]]] = []  # by column, then by part
     are_categories: list[bool] = []
     for name in first.names:
         if first.is_numeric(name):
-            place = numeric.index(name)
+            place = places[name]
             block, new = [values[:, place : place + 1] for values in filled], [name]
         else:
             block, new, said = encode([part.columns[name] for part in parts], name)

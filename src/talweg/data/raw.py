@@ -58,7 +58,7 @@ def from_columns(
         )
     if str(target) not in columns:
         raise choose("column", str(target), names, f"columns: {listing(names, 30)}")
-    wanted = column_of(str(target), columns[str(target)])
+    wanted = column_of(str(target), columns[str(target)], exact=True)
     table, done = table_of({key: columns[key] for key in names if key != str(target)})
     return Raw(name, table, wanted, str(target), fills, notes=(*notes, *done))
 

@@ -11,6 +11,9 @@ from talweg.core import UserError, choose
 
 KINDS = ("classification", "regression")
 
+LARGEST = float(np.finfo(np.float32).max)
+"""What is beyond this is infinite in float32."""
+
 
 @dataclass(frozen=True)
 class Table:

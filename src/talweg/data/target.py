@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from talweg.core import UserError
 from talweg.data.columns import Column, missing_in
+from talweg.data.table import LARGEST
 from talweg.data.wording import counted
 
 FEW = 20
@@ -140,9 +141,11 @@ def _as_numbers(column: Column, name: str) -> NDArray[np.float64]:
 
 
 def _check_finite(values: NDArray[Any], name: str) -> None:
-    count = int((~np.isfinite(values)).sum())
+    count = int((np.abs(values) > LARGEST).sum())
     if count:
-        raise UserError(f"target {name!r} holds {counted(count, 'infinite value')}")
+        raise UserError(
+            f"target {name!r} holds {counted(count, 'infinite value')} (beyond ±3.4e38)"
+        )
 
 
 def _are_numbers(values: Any) -> bool:

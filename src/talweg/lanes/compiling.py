@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch._inductor import config as inductor_config
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -22,6 +21,8 @@ MALLOC_TRIM_THRESHOLD, MALLOC_MMAP_THRESHOLD = -1, -3
 @functools.cache
 def missing_compiler() -> str | None:
     """Why nothing can be compiled for the processor here, or None if it can."""
+    from torch._inductor import config as inductor_config  # a second to import: only when needed
+
     if not any(name and shutil.which(name) for name in inductor_config.cpp.cxx):
         return "no C++ compiler"
     if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():

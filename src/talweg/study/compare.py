@@ -80,8 +80,8 @@ def compare(
         device: Where to compute; None for a GPU if there is one.
         out: The run folder; None for ``runs/NAME-DATE-TIME``.
         progress: Whether to show progress on the error stream.
-        reach: The validation score whose first reaching is timed; None for the score that the
-            median rule ends with in tuning.
+        reach: The target: the validation score whose first reaching is timed. None for 95% of
+            the way from the constant prediction to the best score found in tuning.
         hidden: Units of the MLP's hidden layers.
         activation: The MLP's activation.
         strategy: See `talweg.lanes.train`.
@@ -149,7 +149,7 @@ def compare(
         reach=reach,
         log=log.lines,
     )
-    folder = RunFolder.create(out, loaded.name)
+    folder = RunFolder.create(out, loaded.name, record)
     plan = Plan(
         rules=(),
         seeds=(),

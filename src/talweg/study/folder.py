@@ -58,18 +58,26 @@ class RunFolder:
         self._waiting: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
 
     @classmethod
-    def create(cls, out: str | os.PathLike[str] | None, name: str) -> "RunFolder":
+    def create(
+        cls, out: str | os.PathLike[str] | None, name: str, record: Mapping[str, Any]
+    ) -> "RunFolder":
         """A new folder: ``out``, or ``runs/NAME-DATE-TIME``.
+
+        It is made under a temporary name, so that it holds a record as soon as it is there.
 
         Raises:
             UserError: If it cannot be written or holds something already.
         """
         path = Path(out) if out is not None else _fresh_name(name)
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
+            if path.is_dir() and any(path.iterdir()):
                 raise UserError(f"the output folder {str(path)!r} is not empty; name another")
-            (path / METRICS).mkdir()
+            if path.exists() and not path.is_dir():
+                raise UserError(f"the output folder {str(path)!r} is a file; name another")
+            temporary = path.with_name(f".{path.name}.{os.getpid()}")
+            (temporary / METRICS).mkdir(parents=True)
+            cls(temporary).write_record(record)
+            temporary.replace(path)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise UserError(f"cannot write to the output folder {str(path)!r}: {reason}") from error

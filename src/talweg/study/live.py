@@ -132,7 +132,7 @@ class Display:
 
     def say(self, line: str) -> None:
         """Shows a line that stays."""
-        self._console.print(Text(line, style="dim"))
+        self._console.print(Text(line, style="dim"), soft_wrap=True)
 
     def begin(self, phase: str, lanes: Sequence[Lane]) -> None:
         """Starts a phase."""

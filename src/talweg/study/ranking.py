@@ -119,14 +119,17 @@ def best_rate(history: History, rule: str) -> Rate | None:
     return min(found, key=lambda rate: (rate.diverged, rate.lr), default=None)
 
 
-def default_target(history: History) -> float | None:
-    """The validation score that the median rule reaches at its best rate, to three digits."""
+def near_best(history: History) -> float | None:
+    """The validation score from which on a rate is good, and the target if none is given.
+
+    It lies `NEAR_BEST` of the way from the constant prediction to the best score in tuning.
+    """
+    sign, baseline = sign_of(history), history.record["task"]["baseline"]
     best = [best_rate(history, rule["name"]) for rule in history.record["rules"]]
-    scores = [rate.score for rate in best if rate is not None and not math.isnan(rate.score)]
+    scores = [sign * rate.score for rate in best if rate is not None and not math.isnan(rate.score)]
     if not scores:
         return None
-    middle = sorted(scores, key=lambda score: sign_of(history) * score)[(len(scores) - 1) // 2]
-    return float(f"{middle:.3g}")
+    return baseline + NEAR_BEST * (sign * max(scores) - baseline)
 
 
 def ranked_on(history: History) -> str:
@@ -210,14 +213,11 @@ def _steps_to(history: History, lane: int) -> int | None:
 
 
 def _good_range(history: History, rule: str, best: Rate) -> tuple[float, float] | None:
-    sign, baseline = sign_of(history), history.record["task"]["baseline"]
-    tops = [best_rate(history, other["name"]) for other in history.record["rules"]]
-    scores = [sign * rate.score for rate in tops if rate and not math.isnan(rate.score)]
-    if not scores:
+    enough, sign = near_best(history), sign_of(history)
+    if enough is None:
         return None
-    enough = sign * baseline + NEAR_BEST * (max(scores) - sign * baseline)
     found = rates(history, rule)
-    is_good = [sign * rate.score >= enough for rate in found]
+    is_good = [sign * rate.score >= sign * enough for rate in found]
     place = next((i for i, rate in enumerate(found) if rate.lr == best.lr), None)
     if place is None or not is_good[place]:
         return None

@@ -11,7 +11,7 @@ from talweg.rules import NamedRule
 from talweg.study.folder import RunFolder, read_metrics
 from talweg.study.history import History, Lane
 from talweg.study.live import Display
-from talweg.study.ranking import best_rate, default_target, rank
+from talweg.study.ranking import best_rate, near_best, rank
 
 FLUSH_SECONDS = 2.0
 """Readings are written to the disk this often at least (and at the end of each phase)."""
@@ -47,12 +47,11 @@ class Runner:
         self._record = record
         self._folder = folder
         self._display = display
-        self._flushed = time.monotonic()
+        self._flushed = 0.0
 
     def run(self, tune_seeds: Sequence[int], seeds: Sequence[int]) -> None:
         """Both phases. Ctrl-C ends them and keeps what was done."""
         began = time.monotonic()
-        self._folder.write_record(self._record)
         status = "failed"
         try:
             self._tune(tune_seeds)
@@ -78,7 +77,7 @@ class Runner:
     def _finish(self, seeds: Sequence[int]) -> None:
         history = self._history()
         if self._record["target"] is None:
-            self._record["target"] = default_target(history)
+            self._record["target"] = near_best(history)
         chosen = {rule["name"]: best_rate(history, rule["name"]) for rule in self._record["rules"]}
         lanes = [(name, rate.lr, seed) for name, rate in chosen.items() if rate for seed in seeds]
         held_out = {"validation": self._splits.validation, "test": self._splits.test}

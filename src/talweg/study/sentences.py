@@ -40,7 +40,7 @@ def _verdict(history: History, rows: Sequence[Row]) -> str:
     if len(tied) == len(rows) - 1 and len(rows) > 1:
         return (
             f"No rule is shown to be better than another; "
-            f"{_named(best)} has {score} {on} ({interval})."
+            f"{_named(best)} has {score} {on} ({interval}). More seeds would tell more."
         )
     return (
         f"{words.listed([best.label, *tied])} tie; "

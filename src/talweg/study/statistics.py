@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtr, stdtrit
 
 
 def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
@@ -24,7 +24,7 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, 
     mean = float(sample.mean()) if len(sample) else math.nan
     if len(sample) < 2:
         return mean, math.nan, math.nan
-    half = stats.t.ppf((1 + level) / 2, len(sample) - 1) * sample.std(ddof=1) / len(sample) ** 0.5
+    half = stdtrit(len(sample) - 1, (1 + level) / 2) * sample.std(ddof=1) / len(sample) ** 0.5
     return mean, float(mean - half), float(mean + half)
 
 
@@ -47,7 +47,7 @@ def paired_p(a: Sequence[float], b: Sequence[float]) -> float:
     if difference.std(ddof=1) <= 1e-9 * size:
         return float(2 * 0.5 ** len(difference))
     t = difference.mean() / (difference.std(ddof=1) / len(difference) ** 0.5)
-    return float(2 * stats.t.sf(abs(t), len(difference) - 1))
+    return float(2 * stdtr(len(difference) - 1, -abs(t)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -1,0 +1,5 @@
+"""``python -m talweg``."""
+
+from talweg.cli import main
+
+main()

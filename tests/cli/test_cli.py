@@ -1,0 +1,145 @@
+"""The command line as a user meets it: real processes, output, exit codes and signals."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import talweg
+from talweg.cli import main
+
+TALWEG = [sys.executable, "-m", "talweg"]
+QUICK = ["--rules", "sgd,adam", "--lrs", "0.01,0.1", "--seeds", "2", "--epochs", "3"]
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*TALWEG, *arguments], cwd=cwd, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def test_compare_prints_a_ranking_and_where_the_report_lies(tmp_path: Path):
+    done = run("compare", "wine", *QUICK, "--out", "my run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "wine · mlp 13-128-128-3, relu · 106 train, 36 validation, 36 test" in done.stdout
+    assert "Adam" in done.stdout
+    assert "my run/report.html" in done.stdout
+    assert "tuning: 8 lanes" in done.stderr
+    assert (tmp_path / "my run" / "report.html").is_file()
+    again = run("report", "my run", "--out", "copy.html", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "copy.html").read_text().startswith("<!doctype html>")
+
+
+def test_json_is_all_that_standard_output_holds(tmp_path: Path):
+    (tmp_path / "net.py").write_text(
+        "import torch\n\ndef Net():\n    return torch.nn.Linear(4, 3)\n"
+    )
+    done = run("compare", "net.py:Net", "--data", "iris", *QUICK, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["status"] == "complete"
+    assert {row["rule"] for row in result["ranking"]} == {"sgd", "adam"}
+    assert (tmp_path / result["report"]).is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["compare", "digts"], "did you mean 'digits'"),
+        (["compare", "wine", "--rules", "adma"], "did you mean 'adam'"),
+        (["compare", "wine", "--lrs", "-1"], "lr must be a positive number, got -1"),
+        (["compare", "wine", "--lrs", "fast"], "lrs must be numbers"),
+        (["compare", "wine", "--hidden", "a,b"], "hidden must be whole numbers"),
+        (["compare", "wine", "--batch-size", "some"], "batch_size must be a whole number or full"),
+        (["compare", "wine", "--epohs", "3"], "--epochs"),
+        (["compare", "net.py:Net", "--data", "wine"], "no model file 'net.py'"),
+        (["compare", "net.py:Net"], "a model needs data"),
+        (["compare", "empty.csv", "--target", "y"], "empty"),
+        (["compare", "flats.csv", "--target", "prise"], "did you mean 'price'"),
+        (["compare", "flats.csv"], "--target"),
+        (["compare", "wine", "--out", "flats.csv/run"], "cannot write to the output folder"),
+        (["report", "nowhere"], "is not a run folder: no such folder"),
+        (["list", "rulez"], "did you mean 'rules'"),
+        (["comparre"], "comparre"),
+    ],
+)
+def test_bad_input_gives_one_line_and_exit_code_2(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "flats.csv").write_text("area,price\n" + "".join(f"{i},{i}.5\n" for i in range(40)))
+    before = sorted(path.name for path in tmp_path.iterdir())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["talweg", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    shown = capsys.readouterr()
+    assert message in shown.err
+    assert shown.err.startswith("talweg: ")
+    assert shown.err.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_a_real_process_fails_without_a_traceback(tmp_path: Path):
+    done = run("compare", "wine", "--epochs", "0", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == "talweg: epochs must be a whole number of at least 1, got 0\n"
+
+
+def test_lists(tmp_path: Path):
+    listed = run("list", "rules", cwd=tmp_path)
+    assert listed.returncode == 0
+    assert "rmsprop-nesterov" in listed.stdout
+    assert "digits" in run("list", "data", cwd=tmp_path).stdout
+
+
+def started(out: Path) -> subprocess.Popen[str]:
+    """A long comparison, running since its folder is there."""
+    process = subprocess.Popen(
+        [*TALWEG, "compare", "wine", "--out", str(out), "--epochs", "2000", "--quiet"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not out.exists():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+    return process
+
+
+def test_ctrl_c_gives_a_partial_ranking(tmp_path: Path):
+    process = started(tmp_path / "run")
+    while len(list((tmp_path / "run" / "metrics").iterdir())) < 2:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    shown, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Stopped early (interrupted): a partial ranking." in shown
+    assert "Traceback" not in errors
+    study = talweg.load(tmp_path / "run")
+    assert study.record["status"] == "interrupted"
+    assert len(study.ranking) == 7
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+@pytest.mark.parametrize("moment", random.Random(os.getpid()).sample(range(400), 3))
+def test_a_kill_at_any_moment_leaves_a_folder_that_loads(moment: int, tmp_path: Path):
+    process = started(tmp_path / "run")
+    time.sleep(moment / 100)
+    process.kill()
+    process.communicate()
+    study = talweg.load(tmp_path / "run")
+    assert study.partial
+    study.ranking, study.sentences  # noqa: B018 - they must not raise
+    assert study.report().is_file()

@@ -1,0 +1,54 @@
+"""Studies made by hand, so that every number of the ranking is known beforehand."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from talweg.study.history import SCHEMA, History
+
+
+def record(rules: Mapping[str, Sequence[float]], **task: Any) -> dict[str, Any]:
+    usual = {"kind": "classification", "loss": "cross-entropy", "metric": "accuracy"}
+    return {
+        "format": 1,
+        "name": "made",
+        "status": "complete",
+        "seconds": 1.0,
+        "task": {**usual, "higher_is_better": True, "baseline": 0.1, **task},
+        "target": 0.8,
+        "steps_per_epoch": 10,
+        "rules": [
+            {"name": name, "label": name.upper(), "settings": {"lr": None}, "lrs": list(lrs)}
+            for name, lrs in rules.items()
+        ],
+        "lanes": [],
+    }
+
+
+class Maker:
+    """Adds lanes with their readings to a record."""
+
+    def __init__(self, about: dict[str, Any]) -> None:
+        self.record = about
+        self.rows: list[tuple[int, int, float, str, str, float]] = []
+
+    def lane(
+        self, phase: str, rule: str, lr: float, seed: int, scores: Sequence[float],
+        diverged: int | None = None,
+    ) -> None:  # fmt: skip
+        """A lane whose held-out scores after epochs 0, 1, … are given."""
+        number = len(self.record["lanes"])
+        entry = {"lane": number, "phase": phase, "rule": rule, "lr": lr, "seed": seed}
+        self.record["lanes"].append(entry)
+        splits = ("validation", "test") if phase == "final" else ("validation",)
+        for epoch, score in enumerate(scores):
+            for split in splits:
+                for metric, value in ((self.record["task"]["metric"], score), ("loss", 1 - score)):
+                    self.rows.append((number, 10 * epoch, float(epoch), split, metric, value))
+        if diverged is not None:
+            self.rows.append((number, diverged, diverged / 10, "train", "diverged", 1.0))
+
+    def history(self) -> History:
+        columns = zip(SCHEMA.names, zip(*self.rows, strict=True), strict=True)
+        return History(self.record, pa.table({n: list(v) for n, v in columns}, schema=SCHEMA))
