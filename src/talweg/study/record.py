@@ -85,7 +85,7 @@ def new_record(
         | {"python": platform.python_version()},
         "machine": {
             "system": f"{platform.system()} {platform.release()}",
-            "processor": _processor(),
+            "processor": processor(),
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),
             "device": _device_name(engine.device),
@@ -105,7 +105,8 @@ def constant_score(splits: Splits, metric: Metric) -> float:
     return float(metric.finish(metric.per_sample(output, target, scale).mean(), target, scale))
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The name of this machine's processor."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         for line in cpuinfo.read_text().splitlines():
