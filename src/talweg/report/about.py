@@ -1,0 +1,194 @@
+"""The parts of the report in words: facts, protocol, data, machine."""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from talweg.report.pieces import escape, listing, number_table, pairs
+from talweg.report.table import metric_name
+from talweg.study import Study, words
+
+
+def headline(study: Study) -> str:
+    """The verdict, as HTML; its interval is set more quietly, and all of it smaller if long."""
+    name = study.record["name"]
+    text = study.sentences[0] if study.sentences else f"{name}: nothing has been measured yet."
+    quiet = re.sub(
+        r"(\(95% interval[^()]*\)[.,;]?)", r'<span class="aside">\1</span>', escape(text)
+    )
+    return f'<h1 class="long">{quiet}</h1>' if len(text) > 180 else f"<h1>{quiet}</h1>"
+
+
+def overline(study: Study) -> str:
+    """The data set and the day, above the verdict."""
+    return f"{study.record['name']} · {_day(study.record['created'])}"
+
+
+def banner(study: Study) -> str:
+    """A note on top of a study that did not reach its end, as HTML."""
+    if not study.partial:
+        return ""
+    state = study.record["status"]
+    when = "is still running" if state == "running" else "was stopped before its end"
+    text = (
+        f"This study {when}. What follows is what was measured until then, ranked on "
+        f"{study.ranked_on} scores; the order may change."
+    )
+    return f'<p class="banner" role="note"><strong>Partial.</strong> {escape(text)}</p>'
+
+
+def facts(study: Study) -> str:
+    """Model, data, budget and time, as HTML."""
+    record = study.record
+    data, asked = record["data"], record["asked"]
+    shape = data["features"]
+    inputs = "×".join(map(str, shape)) if isinstance(shape, list) else str(shape)
+    parts = [f"{data[part]:,} {part}" for part in ("train", "validation", "test")]
+    parts.append(f"{inputs} inputs")
+    parts += [f"{len(data['classes'])} classes"] if data["classes"] else []
+    return pairs(
+        [
+            ("Model", f"{record['model']['name']}; {record['model']['parameters']:,} parameters"),
+            ("Data", ", ".join(parts)),
+            (
+                "Budget",
+                f"{len(record['rules'])} rules × {_rate_counts(record)} rates × "
+                f"{_count(asked['tune_seeds'], 'seed')}, then "
+                f"{_count(asked['seeds'], 'fresh seed')}; {_count(asked['epochs'], 'epoch')} each",
+            ),
+            ("Runs", f"{_runs(study)}{_time(record['seconds'])}"),
+        ]
+    )
+
+
+def _runs(study: Study) -> str:
+    every = len(study.record["lanes"])
+    begun = len(study.metrics.column("lane").unique())
+    return f"{every:,}" if begun == every else f"{begun:,} of {every:,}"
+
+
+def conclusions(study: Study) -> str:
+    """The sentences after the verdict, as HTML."""
+    return listing(study.sentences[1:], "conclusions")
+
+
+def protocol(study: Study) -> str:
+    """How the comparison was made, as HTML."""
+    record = study.record
+    asked, task = record["asked"], record["task"]
+    metric = metric_name(task["metric"])
+    direction = "higher" if task["higher_is_better"] else "lower"
+    batch = asked["batch_size"]
+    batches = f"batches of {batch}" if batch else "the whole training part as one batch"
+    paragraphs = [
+        f"Equal budget: every rule got {_rate_counts(record)} learning rates × "
+        f"{_count(asked['tune_seeds'], 'tuning seed')}, each trained for "
+        f"{_count(asked['epochs'], 'epoch')} ({record['total_steps']:,} steps, "
+        f"{record['steps_per_epoch']:,} an epoch, {batches}; "
+        f"schedule of the rate: {asked['schedule']}).",
+        f"Choice: the rate with the best mean validation {metric} at the end ({direction} is "
+        f"better); a rate at which a seed diverged is out. It was trained again on "
+        f"{_count(asked['seeds'], 'fresh seed')}, and the score is taken on the test part, which "
+        "nothing before has seen.",
+        "Pairs: runs with one seed share initialisation and batch order, so rules are compared "
+        "seed by seed, with paired t-tests over all pairs of rules and Holm’s correction. Rules "
+        "that are not significantly different at 5% are tied. A run that diverged counts as the "
+        f"constant prediction ({words.score(task['baseline'], task)}).",
+        "The 95% intervals cover initialisation and batch order on this one split of the data. "
+        "They do not cover another split, other data or another choice of rates.",
+    ]
+    text = "".join(f"<p>{escape(paragraph)}</p>" for paragraph in paragraphs)
+    return text + _settings(study)
+
+
+def _settings(study: Study) -> str:
+    chosen = {row.rule: words.rate(row.lr) for row in study.ranking}
+    rows = [
+        [
+            rule["label"],
+            chosen.get(rule["name"], "–"),
+            ", ".join(words.rate(lr) for lr in rule["lrs"]),
+            ", ".join(f"{key} {_value(x)}" for key, x in rule["settings"].items() if key != "lr")
+            or "–",
+        ]
+        for rule in study.record["rules"]
+    ]
+    headers = ["Rule", "Chosen rate", "Rates tried", "Other settings"]
+    return number_table("Settings of the rules", headers, rows, texts=len(headers))
+
+
+def data_notes(study: Study) -> str:
+    """What was noticed about the data, as HTML."""
+    return listing(study.record["data"]["notes"]) or "<p>Nothing was changed or left out.</p>"
+
+
+def log(study: Study) -> str:
+    """What the engine said, as HTML."""
+    return listing(study.record["log"]) or "<p>The log is empty.</p>"
+
+
+def asked(study: Study) -> str:
+    """Every argument of the comparison, as HTML."""
+    record = study.record
+    task = {
+        "loss": record["task"]["loss"],
+        "metric": metric_name(record["task"]["metric"]),
+        "score to reach": words.score(record["target"], record["task"]),
+    }
+    return pairs((key, _value(value)) for key, value in {**record["asked"], **task}.items())
+
+
+def surroundings(study: Study) -> str:
+    """Machine, versions, time and place, as HTML."""
+    record = study.record
+    rows = {**record["machine"], **record["versions"], "started": record["created"]}
+    return pairs((key, _value(value)) for key, value in rows.items())
+
+
+def _value(value: Any) -> str:
+    """A value of the record as text.
+
+    >>> _value([128, 128]), _value(None), _value(True), _value(0.9)
+    ('128, 128', 'none', 'yes', '0.9')
+    """
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(_value(item) for item in value)
+    if isinstance(value, dict):
+        return json.dumps(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def _rate_counts(record: Mapping[str, Any]) -> str:
+    counts = sorted({len(rule["lrs"]) for rule in record["rules"]})
+    return " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
+
+
+def _day(created: str) -> str:
+    day = datetime.fromisoformat(created)
+    return f"{day.day} {day:%B} {day.year}"
+
+
+def _time(seconds: float | None) -> str:
+    """How long it took, to be put after a number.
+
+    >>> _time(24.1), _time(192), _time(3840), _time(None)
+    (' in 24 s', ' in 3 min 12 s', ' in 1 h 4 min', '')
+    """
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f" in {seconds:.2g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f" in {minutes} min {rest} s"
+    return f" in {minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,180 @@
+"""The figures of learning curves: losses, and the score on the validation part."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from talweg.report.drawing import Drawing
+from talweg.report.figure import Figure, Panel, layout
+from talweg.report.scale import known, whole
+from talweg.study import views, words
+
+Curves = Mapping[str, views.Curve]
+
+END = " A line ends where its last seed diverged."
+
+
+def loss_figure(draw: Drawing) -> Figure:
+    """Training loss beside validation loss, on one scale."""
+    both = {
+        "Training loss": _curves(draw, "train", "loss"),
+        "Validation loss": _curves(draw, "validation", "loss"),
+    }
+    values = known(
+        [float(end) for found in both.values() for c in found.values() for end in (*c.low, *c.high)]
+    )
+    panels = [
+        Panel(title, _traces(draw, found, 1, ".3g", ""), _layout(draw, {}), 330)
+        for title, found in both.items()
+    ]
+    return Figure(
+        key="losses",
+        title="Loss by epoch",
+        panels=panels,
+        how_to_read=(
+            "Each line is the mean over seeds at the rule's chosen rate, its band the lowest and "
+            "the highest seed. Training loss is the mean over the steps of an epoch; a validation "
+            "loss that rises while it falls means overfitting." + END + _phases(both.values())
+        ),
+        alternative=_last_words(draw, both["Validation loss"], _loss),
+        numbers=_numbers(draw, both, _loss),
+        rules=_trained(draw, both.values()),
+        views=_loss_views(values),
+    )
+
+
+def score_figure(draw: Drawing) -> Figure:
+    """The metric on the validation part."""
+    found = _curves(draw, "validation", draw.task["metric"])
+    values = [float(end) for c in found.values() for end in (*c.low, *c.high)]
+    title = f"Validation {draw.metric}"
+
+    def shown(value: float) -> str:
+        return words.score(value, draw.task)
+
+    traces = _traces(draw, found, draw.factor, draw.digits, draw.suffix)
+    plot = _layout(draw, {"ticksuffix": draw.suffix}, **draw.score_levels())
+    return Figure(
+        key="scores",
+        title=f"{title} by epoch",
+        panels=[Panel(title, traces, plot)],
+        how_to_read=(
+            "Lines and bands as above. Where bands overlap, seeds alone could have swapped the "
+            "rules." + END + _phases([found])
+        ),
+        alternative=_last_words(draw, found, shown),
+        numbers=_numbers(draw, {title: found}, shown),
+        rules=_trained(draw, [found]),
+        views=draw.score_views(
+            [draw.task["baseline"], *values],
+            [(float(c.low[-1]), float(c.mean[-1]), float(c.high[-1])) for c in found.values()],
+            patience=25,
+        ),
+    )
+
+
+def _curves(draw: Drawing, split: str, metric: str) -> Curves:
+    """The curves, the best rule's first."""
+    found = views.curves(draw.study, split, metric)
+    return {rule: found[rule] for rule in draw.labels if rule in found}
+
+
+def _trained(draw: Drawing, groups: Iterable[Curves]) -> list[str]:
+    """The rules with a curve; none if no curve gets past the start, as there is nothing to see."""
+    every = {rule: c for found in groups for rule, c in found.items()}
+    moved = any(curve.epochs[-1] > 0 for curve in every.values())
+    return [rule for rule in draw.labels if rule in every] if moved else []
+
+
+def _traces(
+    draw: Drawing, found: Curves, factor: float, digits: str, suffix: str
+) -> list[dict[str, Any]]:
+    """Bands first, so that no band lies on a line; a symbol closes every line."""
+    bands = [
+        draw.band(rule, c.epochs.tolist(), (factor * c.low).tolist(), (factor * c.high).tolist())
+        for rule, c in found.items()
+    ]
+    lines = [
+        draw.trace(
+            rule,
+            "line",
+            x=c.epochs.tolist(),
+            y=(factor * c.mean).tolist(),
+            mode="lines+markers",
+            line=draw.line(rule),
+            marker={
+                "color": draw.marks[rule].colour,
+                "symbol": draw.marks[rule].symbol,
+                "size": [0] * (len(c.epochs) - 1) + [9],
+                "line": {"color": "--paper", "width": 1},
+                "opacity": 1,
+            },
+            cliponaxis=False,
+            hovertemplate=f"%{{y:{digits}}}{suffix}",
+        )
+        for rule, c in found.items()
+    ]
+    return bands + lines
+
+
+def _layout(draw: Drawing, y: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    crowded = len(draw.labels) > 10
+    x: dict[str, Any] = {
+        "title": {"text": "epoch"},
+        "rangemode": "tozero",
+        "spikecolor": "--ink-faint",
+        "spikethickness": 1,
+        "spikedash": "solid",
+    }
+    if not crowded:
+        x["unifiedhovertitle"] = {"text": "epoch %{x}"}
+    return layout(x, y, hovermode="closest" if crowded else "x unified", **more)
+
+
+def _loss_views(values: list[float]) -> dict[str, dict[str, Any]]:
+    ends = whole(values)
+    if ends is None:
+        return {}
+    linear = {"yaxis.type": "linear", "yaxis.range": list(ends)}
+    if min(values) <= 0:
+        return {"Linear": linear}
+    logs = whole([math.log10(value) for value in values]) or (0.0, 1.0)
+    dtick = 1 if logs[1] - logs[0] > 1.5 else "D2"
+    log = {"yaxis.type": "log", "yaxis.range": list(logs), "yaxis.dtick": dtick}
+    if max(values) > 5 * min(values):
+        return {"Log": log, "Linear": linear}
+    return {"Linear": linear, "Log": log}
+
+
+def _loss(value: float) -> str:
+    return f"{value:.4g}"
+
+
+def _phases(groups: Iterable[Curves]) -> str:
+    phases = {curve.phase for found in groups for curve in found.values()}
+    if "tune" not in phases:
+        return ""
+    return " Rules without finished final runs are shown by their tuning seeds."
+
+
+def _last_words(draw: Drawing, found: Curves, shown: Callable[[float], str]) -> str:
+    ends = [f"{draw.labels[rule]} {shown(float(c.mean[-1]))}" for rule, c in found.items()]
+    return f"At the end: {', '.join(ends)}"
+
+
+def _numbers(
+    draw: Drawing, groups: Mapping[str, Curves], shown: Callable[[float], str]
+) -> tuple[list[str], list[list[str]]]:
+    """One row per quantity and epoch, one column per rule."""
+    rules = [rule for rule in draw.labels if any(rule in found for found in groups.values())]
+    rows: list[list[str]] = []
+    for title, found in groups.items():
+        means = {
+            rule: dict(zip(curve.epochs.tolist(), curve.mean.tolist(), strict=True))
+            for rule, curve in found.items()
+        }
+        for epoch in sorted({epoch for series in means.values() for epoch in series}):
+            cells = [means.get(rule, {}).get(epoch) for rule in rules]
+            texts = ["–" if cell is None else shown(cell) for cell in cells]
+            rows.append([title, f"{epoch:g}", *texts])
+    return ["Mean over seeds", "Epoch", *(draw.labels[rule] for rule in rules)], rows

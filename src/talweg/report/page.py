@@ -1,0 +1,82 @@
+"""The page: template, parts and scripts put together and written at once."""
+
+import base64
+import hashlib
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+from plotly.offline import get_plotlyjs
+
+from talweg.report import about
+from talweg.report.figure import figure_html, figure_json
+from talweg.report.figures import figures
+from talweg.report.marks import marks
+from talweg.report.pieces import escape, json_block
+from talweg.report.table import ranking_table
+from talweg.study import Study, views
+from talweg.study.folder import write_atomically
+
+
+def write(study: Study, path: Path) -> Path:
+    """Writes the report of a study: one HTML file that needs nothing else, and no network.
+
+    It appears whole or not at all, under a study in whatever state it was left.
+
+    Args:
+        study: The study.
+        path: The file to write or replace; its folder must exist.
+
+    Returns:
+        The path.
+    """
+    text = page(study)
+    write_atomically(path, lambda file: file.write(text.encode()))
+    return path
+
+
+def page(study: Study) -> str:
+    """The report as text."""
+    looks = marks(views.rule_names(study))
+    named = {rule["name"]: rule["label"] for rule in study.record["rules"]}
+    labels = {row.rule: row.label for row in study.ranking} | named
+    drawn = figures(study, looks, labels)
+    scripts = {"plotly": get_plotlyjs(), "theme": _file("theme.js"), "report": _file("report.js")}
+    return Template(_file("page.html")).substitute(
+        title=escape(f"{study.record['name']}: talweg report"),
+        policy=_policy(list(scripts.values())),
+        style=_file("style.css"),
+        overline=escape(about.overline(study)),
+        headline=about.headline(study),
+        banner=about.banner(study),
+        facts=about.facts(study),
+        ranking=ranking_table(study, looks),
+        conclusions=about.conclusions(study),
+        figures="".join(figure_html(figure, looks, labels) for figure in drawn)
+        or "<p>There is nothing to draw yet.</p>",
+        protocol=about.protocol(study),
+        notes=about.data_notes(study),
+        asked=about.asked(study),
+        log=about.log(study),
+        surroundings=about.surroundings(study),
+        payload=json_block(
+            {"name": study.record["name"], "figures": [figure_json(figure) for figure in drawn]}
+        ),
+        **scripts,
+    )
+
+
+def _policy(scripts: list[str]) -> str:
+    """A content security policy: these scripts alone run, and nothing is fetched from anywhere."""
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+        for text in scripts
+    )
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _file(name: str) -> str:
+    return resources.files("talweg.report").joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,157 @@
+"""The figure of scores against learning rates."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from talweg.report.drawing import Drawing
+from talweg.report.figure import Figure, Panel, axis, layout
+from talweg.study import views, words
+
+
+def rates_figure(draw: Drawing) -> Figure:
+    """Score against learning rate, and below it the rates at which lanes diverged."""
+    found = views.sensitivity(draw.study)
+    points = {rule: found[rule] for rule in draw.labels if rule in found}
+    chosen = {row.rule: row.lr for row in draw.study.ranking}
+    lost = [rule for rule, all_ in points.items() if any(point.diverged for point in all_)]
+    data: list[dict[str, Any]] = []
+    for rule, every in points.items():
+        good = [point for point in every if point.n]
+        mark = draw.marks[rule]
+        x = [point.lr for point in good]
+        low, high = ([draw.factor * y for y in ends] for ends in _ends(good))
+        data.append(draw.band(rule, x, low, high))
+        data.append(
+            draw.trace(
+                rule,
+                "line",
+                x=x,
+                y=[draw.factor * point.mean for point in good],
+                mode="lines+markers",
+                line=draw.line(rule),
+                marker={
+                    "color": mark.colour,
+                    "symbol": [mark.symbol + ("-open" if p.diverged else "") for p in good],
+                    "size": [13 if point.lr == chosen.get(rule) else 6 for point in good],
+                    "line": {"color": mark.colour, "width": 1.5},
+                    "opacity": 1,
+                },
+                customdata=[[draw.factor * p.low, draw.factor * p.high, p.n] for p in good],
+                hovertemplate=(
+                    f"%{{fullData.name}} at %{{x:.2~g}}<br>%{{y:{draw.digits}}}{draw.suffix} "
+                    f"(%{{customdata[0]:{draw.digits}}} to %{{customdata[1]:{draw.digits}}}, "
+                    "%{customdata[2]} seeds)<extra></extra>"
+                ),
+            )
+        )
+    data += [_crosses(draw, rule, points[rule], len(lost) - i) for i, rule in enumerate(lost)]
+    strip = min(14 * len(lost), 160) + 12 if lost else 0
+    height = 400 + strip
+    share = strip / height
+    lower: dict[str, Any] = {}
+    if lost:
+        lower["yaxis2"] = axis(
+            {
+                "domain": [0, share],
+                "range": [0.3, len(lost) + 0.7],
+                "showticklabels": False,
+                "showgrid": False,
+                "showline": False,
+                "fixedrange": True,
+            }
+        )
+    plot = layout(
+        {
+            "type": "log",
+            "title": {"text": "learning rate"},
+            "dtick": 1,
+            "exponentformat": "e",
+            "anchor": "y2" if lost else "y",
+        },
+        {"domain": [share + 0.02, 1] if lost else [0, 1], "ticksuffix": draw.suffix},
+        hovermode="closest",
+        **lower,
+        **draw.score_levels(),
+    )
+    if lost:
+        plot["annotations"].append(_strip_label(share))
+    values = [point for every in points.values() for point in every if point.n]
+    ends = [end for point in values for end in (point.low, point.high)]
+    tops = [_best(draw, every) for every in points.values()]
+    return Figure(
+        key="rates",
+        title="Score against learning rate",
+        panels=[Panel(f"Last validation {draw.metric}", data, plot, height)],
+        how_to_read=(
+            "Each line is one rule over the rates it was tuned on; the band spans its tuning seeds "
+            "and the large symbol is the rate that was chosen. A wide, flat top means a rule that "
+            "is easy to set. Below: × where all seeds diverged, ∕ where some did."
+        ),
+        alternative="; ".join(
+            f"{draw.labels[rule]} is best at {words.rate(lr)}" for rule, lr in chosen.items()
+        ),
+        numbers=(
+            ["Rule", "Rate", "Mean", "Lowest", "Highest", "Diverged"],
+            [
+                [
+                    draw.labels[rule],
+                    words.rate(point.lr),
+                    *(words.score(y, draw.task) for y in (point.mean, point.low, point.high)),
+                    f"{100 * point.diverged:.0f}%",
+                ]
+                for rule, every in points.items()
+                for point in every
+            ],
+        ),
+        rules=list(points),
+        views=draw.score_views([draw.task["baseline"], *ends], tops, patience=200),
+    )
+
+
+def _ends(points: Sequence[views.RatePoint]) -> tuple[list[float], list[float]]:
+    return [point.low for point in points], [point.high for point in points]
+
+
+def _best(draw: Drawing, points: Sequence[views.RatePoint]) -> tuple[float, float, float]:
+    sign = 1 if draw.task["higher_is_better"] else -1
+    top = max(points, key=lambda point: sign * point.mean if point.n else -math.inf)
+    return top.low, top.mean, top.high
+
+
+def _crosses(
+    draw: Drawing, rule: str, points: Sequence[views.RatePoint], height: float
+) -> dict[str, Any]:
+    gone = [point for point in points if point.diverged]
+    return draw.trace(
+        rule,
+        "crosses",
+        x=[point.lr for point in gone],
+        y=[height] * len(gone),
+        yaxis="y2",
+        mode="markers",
+        marker={
+            "symbol": ["x-thin" if point.diverged == 1 else "line-ne" for point in gone],
+            "size": 7,
+            "color": draw.marks[rule].colour,
+            "line": {"width": 2, "color": draw.marks[rule].colour},
+        },
+        customdata=[round(100 * point.diverged) for point in gone],
+        hovertemplate=(
+            "%{fullData.name} at %{x:.2~g}<br>%{customdata}% of seeds diverged<extra></extra>"
+        ),
+    )
+
+
+def _strip_label(top: float) -> dict[str, Any]:
+    return {
+        "xref": "paper",
+        "x": 0,
+        "xanchor": "left",
+        "yref": "paper",
+        "y": top,
+        "yanchor": "top",
+        "text": "diverged",
+        "showarrow": False,
+        "font": {"size": 11, "color": "--ink-soft"},
+    }
