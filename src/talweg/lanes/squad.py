@@ -1,6 +1,6 @@
 """A squad: lanes that take their steps together."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -92,7 +92,7 @@ class Squad:
         self._after_allocation()
 
     def _after_allocation(self) -> None:
-        self._grads = torch.zeros_like(self._at)
+        self._grads = torch.zeros_like(self._at[: self._width])
         device = self._at.device
         position = {seed: i for i, seed in enumerate(self._seeds)}
         rows = [position[self._seed_of[lane]] for lane in self.lanes]
@@ -137,37 +137,43 @@ class Squad:
         return torch.stack([self._step(step) for step in range(begin, end)], dim=1)
 
     def _step(self, step: int) -> Tensor:
-        losses = self._all_losses(step)
-        row = 0
-        checks: list[Tensor] = []
-        for group in self._groups:
-            rows = slice(row, row + len(group.lanes))
-            checks.append(group.step(step, self._at[rows], self._grads[rows]))
-            row = rows.stop
-        bad = ~torch.isfinite(losses + torch.cat(checks))
-        self._bad_step = torch.where(bad & (self._bad_step < 0), step, self._bad_step)
-        return losses
-
-    def _all_losses(self, step: int) -> Tensor:
-        x, y = self._samples.x, self._samples.y
+        """One step of all lanes, a chunk at a time, so that its gradients stay in the cache."""
         device = self._at.device
         batches = torch.stack([self._orders[seed].batch(step) for seed in self._seeds]).to(device)
         chosen = batches[self._slot]
-        parts: list[Tensor] = []
+        losses: list[Tensor] = []
+        checks: list[Tensor] = []
         for begin in range(0, len(self._at), self._width):
-            rows = slice(begin, begin + self._width)
-            flat = chosen[rows].reshape(-1)
-            shape = (self._width, chosen.shape[1])
-            parts.append(
-                self._gradients.losses(
-                    self._at[rows],
-                    {name: value[rows] for name, value in self._rest.items()},
-                    x.index_select(0, flat).view(*shape, *x.shape[1:]),
-                    y.index_select(0, flat).view(*shape, *y.shape[1:]),
-                    self._grads[rows],
-                )
-            )
-        return torch.cat(parts)[: len(self.lanes)]
+            chunk = slice(begin, begin + self._width)
+            losses.append(self._chunk_losses(chunk, chosen[chunk]))
+            for group, rows, place in self._pieces(chunk):
+                at, grads = self._at[chunk][place], self._grads[place]
+                checks.append(group.step(step, rows, at, grads))
+        all_losses = torch.cat(losses)[: len(self.lanes)]
+        bad = ~torch.isfinite(all_losses + torch.cat(checks))
+        self._bad_step = torch.where(bad & (self._bad_step < 0), step, self._bad_step)
+        return all_losses
+
+    def _chunk_losses(self, chunk: slice, chosen: Tensor) -> Tensor:
+        """A chunk's losses on the samples ``chosen [lane, batch]``; fills in the gradients."""
+        x, y = self._samples.x, self._samples.y
+        return self._gradients.losses(
+            self._at[chunk],
+            {name: value[chunk] for name, value in self._rest.items()},
+            x.index_select(0, chosen.reshape(-1)).view(*chosen.shape, *x.shape[1:]),
+            y.index_select(0, chosen.reshape(-1)).view(*chosen.shape, *y.shape[1:]),
+            self._grads,
+        )
+
+    def _pieces(self, chunk: slice) -> Iterator[tuple[Group, slice, slice]]:
+        """The groups that have lanes in a chunk: which of their rows, and where in the chunk."""
+        first = 0
+        for group in self._groups:
+            low, high = max(first, chunk.start), min(first + len(group.lanes), chunk.stop)
+            if low < high:
+                place = slice(low - chunk.start, high - chunk.start)
+                yield group, slice(low - first, high - first), place
+            first += len(group.lanes)
 
     def _clean_up(self) -> list[int]:
         """Takes lanes that diverged out of the buffers; returns their numbers."""

@@ -115,11 +115,26 @@ class Group:
         if self._rule.looks_ahead:
             at.copy_(self._rule.probe(self.params, self.state, self._now[0]))
 
-    def step(self, step: int, at: Tensor, grad: Tensor) -> Tensor:
-        """One update in place; returns ``[lane]``, NaN where a parameter is not finite."""
-        now, then = self._now[step - self._first : step - self._first + 2]
-        probed = at if self._rule.looks_ahead else None
-        return self._update(probed, self.params, grad, self.state, now, then)
+    def step(self, step: int, rows: slice, at: Tensor, grad: Tensor) -> Tensor:
+        """One update in place of some of the group's rows.
+
+        Args:
+            step: Which, from 0; `prepare` has been called for it.
+            rows: Rows of the group.
+            at: These rows' place in the engine's buffers, ``[row, parameter]``.
+            grad: Their gradients.
+
+        Returns:
+            ``[row]``, NaN where a parameter is not finite.
+        """
+        now, then = (
+            {name: column[rows] for name, column in columns.items()}
+            for columns in self._now[step - self._first : step - self._first + 2]
+        )
+        state = {name: value[rows] for name, value in self.state.items()}
+        if self._rule.looks_ahead:
+            return self._update(at, self.params[rows], grad, state, now, then)
+        return self._update(None, at, grad, state, now, then)
 
     def output(self) -> Tensor:
         """What to evaluate and save, ``[lane, parameter]``."""
