@@ -28,6 +28,7 @@ from torch import nn, optim
 
 import talweg
 from talweg.data import BatchOrder, Splits
+from talweg.lanes import Engine, Plan
 from talweg.models import ModelSource, mlp_source
 from talweg.rules import RULES, default_lrs
 from talweg.study.record import processor
@@ -75,43 +76,38 @@ def the_lanes() -> list[tuple[str, float, int]]:
     return tuned + final
 
 
-def with_talweg(source: ModelSource, data: Splits) -> tuple[float, torch.Tensor]:
-    """Seconds to train all lanes, tuning first and then the final ones, as `compare` does."""
-    lanes = the_lanes()
-    losses = []
+def engine_for(source: ModelSource, data: Splits) -> Engine:
+    """One engine for both phases, as `talweg.compare` has it; it compiles at its first step."""
+    return Engine(
+        source, data.train, loss=None, batch_size=BATCH, strategy="stacked", device="cpu",
+        compiled=True, lane_counts=[126, 35], lane_steps=0, say=print,
+    )  # fmt: skip
+
+
+def with_talweg(engine: Engine) -> float:
+    """Seconds to train all lanes, those of tuning first and then the final ones."""
     began = time.perf_counter()
-    for part in (lanes[:126], lanes[126:]):
-        run = talweg.lanes.train(
-            source,
-            data.train,
-            [RULES[name].with_lr(lr) for name, lr, _ in part],
-            [seed for _, _, seed in part],
-            epochs=EPOCHS,
-            batch_size=BATCH,
-            compile=True,
-        )
-        losses.append(run.losses)
-    return time.perf_counter() - began, torch.cat(losses)
+    for part in (the_lanes()[:126], the_lanes()[126:]):
+        rules = [RULES[name].with_lr(lr) for name, lr, _ in part]
+        seeds = [seed for _, _, seed in part]
+        engine.train(Plan(rules, seeds, EPOCHS * engine.epoch_steps, {}, {}))
+    return time.perf_counter() - began
 
 
-def with_a_loop(source: ModelSource, data: Splits) -> tuple[float, torch.Tensor]:
+def with_a_loop(source: ModelSource, data: Splits) -> float:
     """Seconds to train the same lanes one after another with torch.optim's defaults."""
     x, y = data.train.x, data.train.y
-    rows = []
     began = time.perf_counter()
     for name, lr, seed in the_lanes():
         model, order = source.build(seed), BatchOrder(len(x), BATCH, seed)
         optimizer = TORCH[name](model.parameters(), lr=lr)
-        losses = []
         for step in range(EPOCHS * order.steps_per_epoch):
             batch = order.batch(step)
             optimizer.zero_grad()
             loss = nn.functional.cross_entropy(model(x[batch]), y[batch])
             loss.backward()
             optimizer.step()
-            losses.append(loss.detach())
-        rows.append(torch.stack(losses))
-    return time.perf_counter() - began, torch.stack(rows)
+    return time.perf_counter() - began
 
 
 def provenance() -> dict[str, object]:
@@ -139,10 +135,11 @@ def main() -> None:
         warm = [whole_command(Path(cache)) for _ in range(asked.repeats)]
     data = talweg.data.split(talweg.data.load("digits"))
     source = mlp_source(64, 10)
-    first, _ = with_talweg(source, data)  # compiles
-    pairs = [(with_talweg(source, data), with_a_loop(source, data)) for _ in range(asked.repeats)]
-    ratios = [loop / ours for (ours, _), (loop, _) in pairs]
-    ours, loop = (statistics.median(pair[i][0] for pair in pairs) for i in (0, 1))
+    engine = engine_for(source, data)
+    first = with_talweg(engine)  # compiles
+    pairs = [(with_talweg(engine), with_a_loop(source, data)) for _ in range(asked.repeats)]
+    ratios = [loop / ours for ours, loop in pairs]
+    ours, loop = (statistics.median(pair[i] for pair in pairs) for i in (0, 1))
     steps = len(the_lanes()) * EPOCHS * BatchOrder(len(data.train), BATCH, 0).steps_per_epoch
     figures = {
         "compare digits, empty compile cache": cold,
@@ -150,8 +147,8 @@ def main() -> None:
         "lanes": len(the_lanes()),
         "lane steps": steps,
         "talweg, first call (compiles), seconds": first,
-        "talweg, seconds": [pair[0][0] for pair in pairs],
-        "plain loop, seconds": [pair[1][0] for pair in pairs],
+        "talweg, seconds": [pair[0] for pair in pairs],
+        "plain loop, seconds": [pair[1] for pair in pairs],
         "loop / talweg": ratios,
     }
     asked.out.mkdir(exist_ok=True)

@@ -31,7 +31,7 @@ def test_samples_are_returned_as_they_are():
 )
 def test_pairs_keep_their_values(source):
     samples = as_samples(source)
-    assert samples.x.dtype == torch.float32
+    assert samples.x.dtype in (torch.float32, torch.float64)
     assert samples.y.dtype == torch.int64
     np.testing.assert_array_equal(samples.x, X)
     assert samples.y.tolist() == Y.tolist()
@@ -42,8 +42,9 @@ def test_pairs_keep_their_values(source):
 def test_real_targets_keep_values_and_shape(shape):
     y = np.arange(np.prod(shape)).reshape(shape) / 8 + 100
     samples = as_samples((X, y))
-    assert samples.y.dtype == torch.float32
+    assert samples.y.dtype == torch.float64
     np.testing.assert_array_equal(samples.y, y)
+    assert as_samples((X, y.astype(np.float32))).y.dtype == torch.float32
 
 
 def test_true_and_false_are_classes():

@@ -123,7 +123,7 @@ def test_no_steps_give_the_start(strategy: str, data: tuple[Tensor, Tensor]):
 @pytest.mark.parametrize("strategy", ["stacked", "serial"])
 def test_float64_lanes_end_where_torch_ends(strategy: str, data: tuple[Tensor, Tensor]):
     comparable = [(r, make) for r, make in MIXED if make is not None and not r.looks_ahead]
-    exact = data[0].double(), data[1]
+    exact = data[0].double() / 3, data[1]  # thirds: not to be rounded to float32
     run = lanes.train(
         lambda: small().double(), exact, [rule for rule, _ in comparable], seeds=[2], steps=STEPS,
         batch_size=None, strategy=strategy,

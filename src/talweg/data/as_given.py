@@ -20,7 +20,8 @@ def as_samples(source: Any, *, target: str | int | None = None) -> Samples:
 
     ``(X, y)`` of arrays, tensors or lists, and PyTorch data sets, are taken as given: nothing is
     scaled, filled or renumbered, only the type changes. Targets become int64 if they are integers
-    or true/false, else float32; features become float32, unless they are indices (see `load`).
+    or true/false; features become float32 if they are, unless they are indices (see `load`).
+    float64 stays float64: training casts it to the model's type.
     Names, files, data frames and `Data` are prepared by statistics of all rows (see `everything`).
 
     Args:
@@ -68,7 +69,8 @@ def _numbers(values: Any, what: str) -> np.ndarray[Any, Any]:
 
 
 def _tensor(array: np.ndarray[Any, Any], what: str, *, whole: bool) -> Tensor:
-    tensor = torch.tensor(np.ascontiguousarray(array)).to(torch.int64 if whole else torch.float32)
+    exact = torch.float64 if array.dtype == np.float64 else torch.float32
+    tensor = torch.tensor(np.ascontiguousarray(array)).to(torch.int64 if whole else exact)
     wrong = int((~tensor.isfinite()).sum())
     if wrong:
         raise UserError(

@@ -13,8 +13,8 @@ class Samples:
     """Inputs and targets that belong together row by row.
 
     Args:
-        x: Inputs ``[N, …]``: float32, or int64 where they are indices (tokens).
-        y: Targets: class numbers ``[N]`` (int64), or values ``[N]`` or ``[N, K]`` (float32).
+        x: Inputs ``[N, …]``: numbers, or int64 where they are indices (tokens).
+        y: Targets: class numbers ``[N]`` (int64), or values ``[N]`` or ``[N, K]``.
 
     Raises:
         UserError: If the two are of different lengths, or empty.
