@@ -36,6 +36,7 @@ def linear(outputs: int) -> Callable[[], nn.Module]:
         ({"model": "net.py:Net"}, "no model file 'net.py'"),
         ({"model": 3}, "a model is an nn.Module, a callable"),
         ({"schedule": "liner"}, "did you mean 'linear'"),
+        ({"data": (X.double() + 1e300, Y)}, "too large for the model's torch.float32"),
         ({"data": (X, torch.zeros(12))}, "returns 3 values per sample, but the target has 1"),
     ],
 )

@@ -233,7 +233,10 @@ class Engine:
     def _cast(self, samples: Samples) -> Samples:
         def cast(values: Tensor) -> Tensor:
             dtype = self.layout.dtype if values.is_floating_point() else values.dtype
-            return values.to(self.device, dtype)
+            cast_values = values.to(self.device, dtype)
+            if values.dtype != dtype and not cast_values.isfinite().all():
+                raise UserError(f"the data holds values too large for the model's {dtype}")
+            return cast_values
 
         return Samples(cast(samples.x), cast(samples.y))
 
