@@ -36,7 +36,7 @@ def paired_p(a: Sequence[float], b: Sequence[float]) -> float:
     used, and equal values give 1. Fewer than two pairs give NaN: nothing can be said.
 
     >>> round(paired_p([0.97, 0.98, 0.96], [0.95, 0.95, 0.955]), 3)
-    0.13
+    0.128
     """
     difference = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
     if len(difference) < 2:
