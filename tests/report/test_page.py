@@ -133,7 +133,7 @@ def test_texts_of_users_are_escaped_everywhere(make_study):
         assert words in reader.text
 
 
-def test_the_verdict_is_the_headline_and_the_rest_are_findings(make_study):
+def test_the_verdict_is_the_headline_and_the_rest_are_conclusions(make_study):
     study = make_study()
     text = re.sub(r"</?span[^>]*>", "", page(study))
     assert f"<h1>{study.sentences[0]}</h1>" in text

@@ -23,8 +23,9 @@ def loss_figure(draw: Drawing) -> Figure:
     values = known(
         [float(end) for found in both.values() for c in found.values() for end in (*c.low, *c.high)]
     )
+    y = {"exponentformat": "e"}
     panels = [
-        Panel(title, _traces(draw, found, 1, ".3g", ""), _layout(draw, {}), 330)
+        Panel(title, _traces(draw, found, 1, ".3g", ""), _layout(draw, y), 330)
         for title, found in both.items()
     ]
     return Figure(

@@ -14,6 +14,7 @@ def sentences(history: History, rows: Sequence[Row]) -> list[str]:
     if not rows:
         return ["Nothing was measured: the study ended before its first reading."]
     found = [_verdict(history, rows), _chance(history, rows), *_beaten(history, rows)]
+    found.append(_more_seeds(rows))
     found += [_first_to_target(history, rows), _easiest(rows), *_edges(history, rows)]
     found += _divergence(history)
     return [text for text in found if text]
@@ -40,7 +41,7 @@ def _verdict(history: History, rows: Sequence[Row]) -> str:
     if len(tied) == len(rows) - 1 and len(rows) > 1:
         return (
             f"No rule is shown to be better than another; "
-            f"{_named(best)} has {score} {on} ({interval}). More seeds would tell more."
+            f"{_named(best)} has {score} {on} ({interval})."
         )
     return (
         f"{words.listed([best.label, *tied])} tie; "
@@ -78,6 +79,13 @@ def _beaten(history: History, rows: Sequence[Row]) -> list[str]:
             f"({best.label} beats {'; '.join(parts)})."
         ]
     return [f"{subject} beats {'; '.join(parts)}."]
+
+
+def _more_seeds(rows: Sequence[Row]) -> str:
+    best = rows[0]
+    if not best.ties or math.isnan(best.low):
+        return ""
+    return f"More than {len(best.scores)} seeds may tell the tied rules apart."
 
 
 def _first_to_target(history: History, rows: Sequence[Row]) -> str:
