@@ -14,6 +14,9 @@ from talweg.schedules import Linear, Span
 
 STRATEGIES = ("stacked", "serial", "auto")
 STEPS = 80
+needs_compiler = pytest.mark.skipif(
+    bool(missing_compiler()), reason=f"cannot compile here: {missing_compiler()}"
+)
 
 
 def small() -> nn.Module:
@@ -199,6 +202,20 @@ def test_the_step_of_divergence_is_the_first_without_finite_parameters():
     assert run.status == (f"diverged at step {first_bad_loss}",)
 
 
+@pytest.mark.parametrize("compile", [False, pytest.param(True, marks=needs_compiler)])
+def test_parameters_that_overflow_are_found_at_once(compile: bool):
+    def one() -> nn.Module:
+        model = nn.Linear(1, 1, bias=False)
+        nn.init.ones_(model.weight)
+        return model
+
+    # The loss is 1 and the gradient 2, both finite: it is the update that overflows.
+    wild = [rules.SGD(lr=3e38), rules.Nesterov(lr=3e38), rules.SGD(lr=0.1)]
+    x, y = torch.ones(4, 1), torch.zeros(4)
+    run = lanes.train(one, (x, y), wild, steps=2, batch_size=None, compile=compile)
+    assert run.status == ("diverged at step 1", "diverged at step 1", "ok")
+
+
 def test_all_lanes_may_diverge(data: tuple[Tensor, Tensor]):
     run = lanes.train(unbounded, data, [rules.SGD(lr=1e37)] * 3, steps=300, seeds=[0, 1, 2])
     assert all(status.startswith("diverged at step") for status in run.status)
@@ -368,7 +385,7 @@ def test_a_module_is_reinitialised_for_each_seed(data: tuple[Tensor, Tensor]):
     assert all(torch.equal(kept[name], value) for name, value in model.state_dict().items())
 
 
-@pytest.mark.skipif(bool(missing_compiler()), reason=f"cannot compile here: {missing_compiler()}")
+@needs_compiler
 def test_compiled_lanes_give_the_same_path_and_never_recompile_for_a_rate(
     data: tuple[Tensor, Tensor],
 ):

@@ -14,6 +14,7 @@ from talweg.lanes.evaluate import Reading, evaluate
 from talweg.lanes.gradients import Gradients, OneModule, Stacked
 from talweg.lanes.layout import layout_of
 from talweg.lanes.squad import Squad, Start
+from talweg.lanes.updates import Updates
 from talweg.losses import Loss, PerSample
 from talweg.metrics import Metric
 from talweg.models import ModelSource
@@ -214,7 +215,7 @@ class Engine:
             self.width if self.strategy == "stacked" else 1,
             plan.schedules,
             Span(plan.steps, self.epoch_steps),
-            self._compiled,
+            Updates(self._compiled, self._say),
         )
 
     def start(self, seed: int) -> Start:

@@ -10,7 +10,7 @@ from talweg.core import Rule
 from talweg.data import BatchOrder, Samples
 from talweg.lanes.gradients import Buffers, Gradients
 from talweg.lanes.layout import Layout
-from talweg.lanes.updates import Group
+from talweg.lanes.updates import Group, Updates
 from talweg.schedules import Schedule, Span
 
 HOUSEKEEPING = 100
@@ -41,7 +41,7 @@ class Squad:
         width: Lanes per call of ``gradients``.
         schedules: Hyperparameter name → schedule.
         span: How long the run is.
-        compiled: Whether updates are compiled.
+        updates: Where updates come from.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Squad:
         width: int,
         schedules: Mapping[str, Schedule],
         span: Span,
-        compiled: bool,
+        updates: Updates,
     ) -> None:
         self._samples = samples
         self._layout = layout
@@ -79,7 +79,7 @@ class Squad:
         for members in groups.values():
             at = self._at[row : row + len(members)]
             numbers, rules = [m[0] for m in members], [m[1] for m in members]
-            self._groups.append(Group(numbers, rules, schedules, span, at, compiled))
+            self._groups.append(Group(numbers, rules, schedules, span, at, updates))
             row += len(members)
 
     def _allocate(self, starts: Sequence[Start]) -> None:
@@ -130,40 +130,59 @@ class Squad:
         return taking_part, losses
 
     def _block(self, begin: int, end: int) -> Tensor:
+        """Steps ``begin … end − 1`` of all lanes; their losses ``[lane, step]``.
+
+        A chunk of lanes makes all these steps before the next one begins: what it works on stays
+        in the cache.
+        """
         row = 0
         for group in self._groups:
             group.prepare(begin, end - begin, self._at[row : row + len(group.lanes)])
             row += len(group.lanes)
-        return torch.stack([self._step(step) for step in range(begin, end)], dim=1)
-
-    def _step(self, step: int) -> Tensor:
-        """One step of all lanes, a chunk at a time, so that its gradients stay in the cache."""
         device = self._at.device
-        batches = torch.stack([self._orders[seed].batch(step) for seed in self._seeds]).to(device)
-        chosen = batches[self._slot]
-        losses: list[Tensor] = []
-        checks: list[Tensor] = []
-        for begin in range(0, len(self._at), self._width):
-            chunk = slice(begin, begin + self._width)
-            losses.append(self._chunk_losses(chunk, chosen[chunk]))
-            for group, rows, place in self._pieces(chunk):
-                at, grads = self._at[chunk][place], self._grads[place]
-                checks.append(group.step(step, rows, at, grads))
-        all_losses = torch.cat(losses)[: len(self.lanes)]
-        bad = ~torch.isfinite(all_losses + torch.cat(checks))
-        self._bad_step = torch.where(bad & (self._bad_step < 0), step, self._bad_step)
-        return all_losses
+        batches = [
+            torch.stack([self._orders[seed].batch(step) for seed in self._seeds]).to(device)
+            for step in range(begin, end)
+        ]
+        chunks = [
+            self._chunk(slice(row, row + self._width), batches)
+            for row in range(0, len(self._at), self._width)
+        ]
+        losses, sums = (torch.cat(parts)[: len(self.lanes)] for parts in zip(*chunks, strict=True))
+        steps = torch.arange(begin, end, device=device)
+        bad = torch.where(losses.isfinite() & sums.isfinite(), end, steps).amin(1)
+        self._bad_step = torch.where(bad < end, bad, -1)
+        return losses
 
-    def _chunk_losses(self, chunk: slice, chosen: Tensor) -> Tensor:
-        """A chunk's losses on the samples ``chosen [lane, batch]``; fills in the gradients."""
-        x, y = self._samples.x, self._samples.y
-        return self._gradients.losses(
-            self._at[chunk],
-            {name: value[chunk] for name, value in self._rest.items()},
-            x.index_select(0, chosen.reshape(-1)).view(*chosen.shape, *x.shape[1:]),
-            y.index_select(0, chosen.reshape(-1)).view(*chosen.shape, *y.shape[1:]),
-            self._grads,
+    def _chunk(self, chunk: slice, batches: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """A chunk's steps: losses and, after each, the sums of the parameters ``[lane, step]``.
+
+        A sum is not finite where a parameter is not: a pass over memory just written.
+        """
+        at, slots = self._at[chunk], self._slot[chunk]
+        rest = {name: value[chunk] for name, value in self._rest.items()}
+        pieces = [
+            (self._grads[place], group.stepper(rows, at[place]))
+            for group, rows, place in self._pieces(chunk)
+        ]
+        losses = torch.empty(len(batches), self._width, dtype=at.dtype, device=at.device)
+        sums = torch.empty_like(losses)
+        for i, batch in enumerate(batches):
+            x, y = self._taken(batch[slots])
+            losses[i] = self._gradients.losses(at, rest, x, y, self._grads)
+            for grads, step in pieces:
+                step(i, grads)
+            sums[i] = at.sum(1)
+        return losses.T, sums.T
+
+    def _taken(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """The samples ``chosen [lane, batch]``."""
+        index = chosen.reshape(-1)
+        x, y = (
+            values.index_select(0, index).view(*chosen.shape, *values.shape[1:])
+            for values in (self._samples.x, self._samples.y)
         )
+        return x, y
 
     def _pieces(self, chunk: slice) -> Iterator[tuple[Group, slice, slice]]:
         """The groups that have lanes in a chunk: which of their rows, and where in the chunk."""

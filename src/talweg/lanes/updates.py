@@ -11,11 +11,7 @@ from talweg.core import Rule, stack
 from talweg.lanes.compiling import Compiled
 from talweg.schedules import Schedule, Span
 
-Update = Callable[..., Tensor]
-
-
-def _ignore(line: str) -> None:
-    """Compiling an update can only fail where compiling the gradients has failed before."""
+Update = Callable[..., None]
 
 
 def _make_update(rule: Rule) -> Update:
@@ -28,7 +24,7 @@ def _make_update(rule: Rule) -> Update:
         state: dict[str, Tensor],
         now: dict[str, Tensor],
         then: dict[str, Tensor],
-    ) -> Tensor:
+    ) -> None:
         new_params, new_state = rule.step(params, grad, state, now)
         probe = None if at is None else rule.probe(new_params, new_state, then)
         params.copy_(new_params)
@@ -36,8 +32,6 @@ def _make_update(rule: Rule) -> Update:
             state[name].copy_(value)
         if at is not None and probe is not None:
             at.copy_(probe)
-        # 0·x is NaN just where x is not finite: one pass for the update and its check.
-        return (new_params * 0).sum(1)
 
     return update
 
@@ -45,13 +39,25 @@ def _make_update(rule: Rule) -> Update:
 _compiled: dict[tuple[Any, ...], Compiled] = {}
 
 
-def update_for(rule: Rule, compiled: bool) -> Update:
-    """The update function for a rule's structure; compiled once per process and structure."""
-    if not compiled:
-        return _make_update(rule)
-    if rule.structure not in _compiled:
-        _compiled[rule.structure] = Compiled(_make_update(rule), dynamic=True, say=_ignore)
-    return _compiled[rule.structure]
+class Updates:
+    """The update functions of rules: one per structure, compiled once per process.
+
+    Args:
+        compiled: Whether to compile.
+        say: Told if compiling fails.
+    """
+
+    def __init__(self, compiled: bool, say: Callable[[str], None]) -> None:
+        self._wanted = compiled
+        self._say = say
+
+    def of(self, rule: Rule) -> Update:
+        """The update of all rules with this one's structure."""
+        if not self._wanted:
+            return _make_update(rule)
+        if rule.structure not in _compiled:
+            _compiled[rule.structure] = Compiled(_make_update(rule), dynamic=True, say=self._say)
+        return _compiled[rule.structure]
 
 
 class Group:
@@ -64,7 +70,7 @@ class Group:
         span: How long the run is.
         at: Rows ``[lane, parameter]`` where gradients are taken; the parameters themselves unless
             the rule looks ahead.
-        compiled: Whether to compile the update.
+        updates: Where the update comes from.
     """
 
     def __init__(
@@ -74,16 +80,17 @@ class Group:
         schedules: Mapping[str, Schedule],
         span: Span,
         at: Tensor,
-        compiled: bool,
+        updates: Updates,
     ) -> None:
         self.lanes = list(lanes)
         self._rules = list(rules)
         self._schedules = schedules
         self._span = span
         self._rule = stack(rules, at.device)
-        self._update = update_for(self._rule, compiled)
-        self._now: list[dict[str, Tensor]] = []
-        self._first = 0
+        self._updates = updates
+        self._update = updates.of(self._rule)
+        self._columns: dict[str, Tensor] = {}
+        self._prepared = 0
         self.params = at.clone() if self._rule.looks_ahead else at
         self.state = self._rule.init(at)
 
@@ -108,37 +115,38 @@ class Group:
             .contiguous()
             for name, value in scalars.items()
         }
-        self._now = [
-            {name: column[i] for name, column in columns.items()} for i in range(count + 1)
-        ]
-        self._first = first
+        self._columns, self._prepared = columns, count
         if self._rule.looks_ahead:
-            at.copy_(self._rule.probe(self.params, self.state, self._now[0]))
+            now = {name: column[0] for name, column in columns.items()}
+            at.copy_(self._rule.probe(self.params, self.state, now))
 
-    def step(self, step: int, rows: slice, at: Tensor, grad: Tensor) -> Tensor:
-        """One update in place of some of the group's rows.
+    def stepper(self, rows: slice, at: Tensor) -> Callable[[int, Tensor], None]:
+        """What updates some of the group's rows in place.
 
         Args:
-            step: Which, from 0; `prepare` has been called for it.
             rows: Rows of the group.
             at: These rows' place in the engine's buffers, ``[row, parameter]``.
-            grad: Their gradients.
 
         Returns:
-            ``[row]``, NaN where a parameter is not finite.
+            A function of a step, counted from the first that `prepare` was called for, and of the
+            rows' gradients there.
         """
-        now, then = (
-            {name: column[rows] for name, column in columns.items()}
-            for columns in self._now[step - self._first : step - self._first + 2]
-        )
         state = {name: value[rows] for name, value in self.state.items()}
-        if self._rule.looks_ahead:
-            return self._update(at, self.params[rows], grad, state, now, then)
-        return self._update(None, at, grad, state, now, then)
+        params, moved = (self.params[rows], at) if self._rule.looks_ahead else (at, None)
+        by_name = {name: column[:, rows].unbind() for name, column in self._columns.items()}
+        scalars = [
+            {name: column[i] for name, column in by_name.items()} for i in range(self._prepared + 1)
+        ]
+        update = self._update
+
+        def step(i: int, grad: Tensor) -> None:
+            update(moved, params, grad, state, scalars[i], scalars[i + 1])
+
+        return step
 
     def output(self) -> Tensor:
         """What to evaluate and save, ``[lane, parameter]``."""
-        scalars = self._now[0] if self._now else {}
+        scalars = {name: column[-1] for name, column in self._columns.items()}
         return self._rule.output(self.params, self.state, scalars)
 
     def keep(self, rows: Sequence[int], at: Tensor) -> "Group":
@@ -153,7 +161,7 @@ class Group:
             self._schedules,
             self._span,
             at,
-            compiled=isinstance(self._update, Compiled),
+            self._updates,
         )
         kept.state = state
         return kept
