@@ -20,6 +20,8 @@ class Metric:
         per_sample: ``(output [n, …], target [n, …], scale) -> [n]``; ``scale`` is the standard
             deviation that regression targets were divided by, a number or one per output.
         finish: ``(mean over the samples [lane], all targets) -> [lane]``.
+        lowest: No score lies below; None if there is no such bound.
+        highest: No score lies above; None if there is no such bound.
     """
 
     name: str
@@ -27,6 +29,8 @@ class Metric:
     kind: str
     per_sample: Callable[[Tensor, Tensor, Tensor], Tensor]
     finish: Callable[[Tensor, Tensor, Tensor], Tensor]
+    lowest: float | None
+    highest: float | None
 
 
 METRICS: Registry[Metric] = Registry("metric")
@@ -58,9 +62,11 @@ def _explained(mean: Tensor, target: Tensor, scale: Tensor) -> Tensor:
     return 1 - mean / spread.clamp(min=torch.finfo(mean.dtype).tiny)
 
 
-ACCURACY = METRICS.add("accuracy", Metric("accuracy", True, "classification", correct, _as_is))
-RMSE = METRICS.add("rmse", Metric("rmse", False, "regression", squared_error, _root))
-R2 = METRICS.add("r2", Metric("r2", True, "regression", squared_error, _explained))
+ACCURACY = METRICS.add(
+    "accuracy", Metric("accuracy", True, "classification", correct, _as_is, 0.0, 1.0)
+)
+RMSE = METRICS.add("rmse", Metric("rmse", False, "regression", squared_error, _root, 0.0, None))
+R2 = METRICS.add("r2", Metric("r2", True, "regression", squared_error, _explained, None, 1.0))
 
 
 def metrics_of(kind: str) -> list[Metric]:

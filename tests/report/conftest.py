@@ -124,6 +124,8 @@ class Maker:
                 "loss": "cross-entropy" if classes else "mean squared error",
                 "metric": self.metric,
                 "higher_is_better": self.metric != "rmse",
+                "lowest": None if self.metric == "r2" else 0.0,
+                "highest": None if self.metric == "rmse" else 1.0,
                 "baseline": {"accuracy": 0.1017, "rmse": 78.0, "r2": -0.002}[self.metric],
             },
             "target": {"accuracy": 0.95, "rmse": 45.0, "r2": 0.9}[self.metric],

@@ -7,6 +7,8 @@ import pyarrow as pa
 
 from talweg.study.history import SCHEMA, History
 
+UNBOUNDED = {"lowest": None, "highest": None}
+
 
 def record(rules: Mapping[str, Sequence[float]], **task: Any) -> dict[str, Any]:
     usual = {"kind": "classification", "loss": "cross-entropy", "metric": "accuracy"}
@@ -15,7 +17,7 @@ def record(rules: Mapping[str, Sequence[float]], **task: Any) -> dict[str, Any]:
         "name": "made",
         "status": "complete",
         "seconds": 1.0,
-        "task": {**usual, "higher_is_better": True, "baseline": 0.1, **task},
+        "task": {**usual, "higher_is_better": True, **UNBOUNDED, "baseline": 0.1, **task},
         "target": 0.8,
         "steps_per_epoch": 10,
         "rules": [
@@ -50,5 +52,6 @@ class Maker:
             self.rows.append((number, diverged, diverged / 10, "train", "diverged", 1.0))
 
     def history(self) -> History:
+        self.record.setdefault("total_steps", max(row[1] for row in self.rows if row[4] == "loss"))
         columns = zip(SCHEMA.names, zip(*self.rows, strict=True), strict=True)
         return History(self.record, pa.table({n: list(v) for n, v in columns}, schema=SCHEMA))

@@ -123,6 +123,28 @@ def test_a_study_that_stopped_in_tuning_is_ranked_on_validation():
     assert [row.rule for row in rank(history)] == ["b", "a"]
 
 
+def test_final_lanes_that_are_still_training_do_not_rank_anything():
+    maker = Maker(record({"a": [0.1], "b": [0.1]}))
+    for rule in ("a", "b"):
+        for seed in (8, 9):
+            maker.lane("tune", rule, 0.1, seed, [0.1, 0.5, 0.9])
+        for seed in range(3):
+            maker.lane("final", rule, 0.1, seed, [0.1, 0.5])
+    history = maker.history()
+    assert ranked_on(history) == "validation"
+    assert rank(history)[0].scores == (0.9, 0.9)
+
+
+def test_intervals_end_at_the_bounds_of_the_metric():
+    for bounds, ends in (((None, None), (0.11, 1.69)), ((0.2, 1.0), (0.2, 1.0))):
+        maker = Maker(record({"a": [0.1]}, lowest=bounds[0], highest=bounds[1]))
+        maker.lane("tune", "a", 0.1, 9, [0.1, 0.9])
+        for seed, score in enumerate((0.8375, 0.9625)):
+            maker.lane("final", "a", 0.1, seed, [0.1, score])
+        (row,) = rank(maker.history())
+        assert (row.score, row.low, row.high) == pytest.approx((0.9, *ends), abs=0.01)
+
+
 def test_a_study_without_a_reading_says_so():
     maker = Maker(record({"a": [0.1]}))
     maker.lane("tune", "a", 0.1, 0, [0.1])

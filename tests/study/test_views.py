@@ -16,9 +16,16 @@ ADAM, SGD = "adam", "sgd"
 def record(lanes, rules=(ADAM, SGD), metric="accuracy", better="high"):
     return {
         "status": "complete",
-        "task": {"metric": metric, "higher_is_better": better == "high", "baseline": 0.1},
+        "task": {
+            "metric": metric,
+            "higher_is_better": better == "high",
+            "lowest": None,
+            "highest": None,
+            "baseline": 0.1,
+        },
         "target": None,
         "steps_per_epoch": 10,
+        "total_steps": 10,
         "rules": [
             {"name": name, "label": name.upper(), "settings": {"lr": None}, "lrs": [0.1, 1.0]}
             for name in rules

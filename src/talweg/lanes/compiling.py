@@ -7,7 +7,7 @@ import platform
 import shutil
 import sysconfig
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,6 +40,55 @@ def worth_compiling(lane_steps: int, parameters: int, batch: int) -> bool:
     """
     plain_seconds = lane_steps * (60e-6 + 6 * parameters * batch / 50e9)
     return plain_seconds > 8
+
+
+_shared: dict[Hashable, "Compiled"] = {}
+
+
+class Compiler:
+    """Compiles an engine's functions, if that is wanted.
+
+    Compiling takes seconds. Until `start` is called every function runs as it is written, so that
+    there is something to look at, and to keep on Ctrl-C, before.
+
+    Args:
+        wanted: Whether to compile.
+        say: Told, in one line each, when compiling begins and what fails to compile.
+    """
+
+    def __init__(self, wanted: bool, say: Callable[[str], None]) -> None:
+        self._wanted = wanted
+        self._say = say
+        self._started = False
+
+    def start(self) -> None:
+        """From now on functions are compiled at their next call."""
+        if self._wanted and not self._started:
+            self._say("compiling: a few seconds, half a minute the first time on a machine")
+        self._started = True
+
+    def __call__(
+        self, plain: Callable[..., Any], dynamic: bool, key: Hashable = None
+    ) -> Callable[..., Any]:
+        """The function to call in place of ``plain``.
+
+        Args:
+            plain: A pure tensor function.
+            dynamic: Whether sizes may change without compiling again.
+            key: What functions that do the same have in common; they are compiled once a process.
+        """
+        if not self._wanted:
+            return plain
+        compiled = _shared.get(key) if key else None
+        if compiled is None:
+            compiled = Compiled(plain, dynamic, self._say)
+        if key:
+            _shared[key] = compiled
+
+        def either(*arguments: Any) -> Any:
+            return (compiled if self._started else plain)(*arguments)
+
+        return either
 
 
 class Compiled:

@@ -9,12 +9,11 @@ from torch import Tensor
 from talweg.core import Rule, UserError, choose, whole_number
 from talweg.data import BatchOrder, Samples
 from talweg.lanes.checks import fitting_loss
-from talweg.lanes.compiling import keep_freed_memory, missing_compiler, worth_compiling
+from talweg.lanes.compiling import Compiler, keep_freed_memory, missing_compiler, worth_compiling
 from talweg.lanes.evaluate import Reading, evaluate
 from talweg.lanes.gradients import Gradients, OneModule, Stacked
 from talweg.lanes.layout import layout_of
 from talweg.lanes.squad import Squad, Start
-from talweg.lanes.updates import Updates
 from talweg.losses import Loss, PerSample
 from talweg.metrics import Metric
 from talweg.models import ModelSource
@@ -106,12 +105,13 @@ class Engine:
         keep_freed_memory()
         self.strategy = self._choose(strategy)
         self.width = choose_width(lane_counts, self.layout.size, self.device)
-        self._compiled = self._to_compile(compiled, lane_steps)
+        to_compile = self._to_compile(compiled, lane_steps)
+        self._compiler = Compiler(to_compile, say)
         if self.strategy == "stacked":
-            how = "compiled" if self._compiled else "uncompiled"
+            how = "compiled" if to_compile else "uncompiled"
             say(f"lanes are stacked, {self.width} at a time, {how}")
             self._gradients = Stacked(
-                self.module, self.layout, self.loss, self.batch, self._compiled, say
+                self.module, self.layout, self.loss, self.batch, self._compiler
             )
         else:
             say("lanes run one after another")
@@ -215,7 +215,7 @@ class Engine:
             self.width if self.strategy == "stacked" else 1,
             plan.schedules,
             Span(plan.steps, self.epoch_steps),
-            Updates(self._compiled, self._say),
+            self._compiler,
         )
 
     def start(self, seed: int) -> Start:
@@ -257,7 +257,7 @@ class Engine:
         """Why the model does not give the same numbers stacked as alone; None if it does."""
         alone = OneModule(self.module, self.layout, self.loss)
         loss, grad = self._try(alone, 1, noise=0)
-        stacked = Stacked(self.module, self.layout, self.loss, 0, False, self._say)
+        stacked = Stacked(self.module, self.layout, self.loss, 0, Compiler(False, self._say))
         try:
             stacked_loss, stacked_grad = self._try(stacked, 2, noise=0)
         except Exception as error:

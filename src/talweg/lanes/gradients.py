@@ -1,14 +1,13 @@
 """Losses and gradients of several lanes at once: stacked by `vmap`, or one module at a time."""
 
 import copy
-from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
-from talweg.lanes.compiling import Compiled
+from talweg.lanes.compiling import Compiler
 from talweg.lanes.layout import Layout
 from talweg.losses import Loss
 
@@ -44,8 +43,7 @@ class Stacked:
         layout: Its layout.
         loss: The loss to differentiate.
         batch: Samples in a full batch; batches of other sizes are rare and run uncompiled.
-        compiled: Whether to compile.
-        say: Told if compiling fails.
+        compiler: What may compile the program.
     """
 
     def __init__(
@@ -54,8 +52,7 @@ class Stacked:
         layout: Layout,
         loss: Loss,
         batch: int,
-        compiled: bool,
-        say: Callable[[str], None],
+        compiler: Compiler,
     ) -> None:
         self._layout = layout
         self._batch = batch
@@ -79,7 +76,7 @@ class Stacked:
             return [grads[slot.name] for slot in layout.slots], losses, new_rest
 
         self._plain = program
-        self._fast = Compiled(program, dynamic=False, say=say) if compiled else program
+        self._fast = compiler(program, dynamic=False)
 
     def losses(self, at: Tensor, rest: Buffers, x: Tensor, y: Tensor, grads: Tensor) -> Tensor:
         """See `Gradients.losses`."""

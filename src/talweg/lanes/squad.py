@@ -8,9 +8,10 @@ from torch import Tensor
 
 from talweg.core import Rule
 from talweg.data import BatchOrder, Samples
+from talweg.lanes.compiling import Compiler
 from talweg.lanes.gradients import Buffers, Gradients
 from talweg.lanes.layout import Layout
-from talweg.lanes.updates import Group, Updates
+from talweg.lanes.updates import Group
 from talweg.schedules import Schedule, Span
 
 HOUSEKEEPING = 100
@@ -41,7 +42,7 @@ class Squad:
         width: Lanes per call of ``gradients``.
         schedules: Hyperparameter name → schedule.
         span: How long the run is.
-        updates: Where updates come from.
+        compiler: What may compile updates; started after the first block of steps.
     """
 
     def __init__(
@@ -55,13 +56,13 @@ class Squad:
         width: int,
         schedules: Mapping[str, Schedule],
         span: Span,
-        updates: Updates,
+        compiler: Compiler,
     ) -> None:
         self._samples = samples
         self._layout = layout
         self._gradients = gradients
         self._width = width
-        self._span = span
+        self._compiler = compiler
         self._orders = orders
         self._seeds = list(orders)
         groups: dict[tuple[object, ...], list[tuple[int, Rule, int]]] = {}
@@ -79,7 +80,7 @@ class Squad:
         for members in groups.values():
             at = self._at[row : row + len(members)]
             numbers, rules = [m[0] for m in members], [m[1] for m in members]
-            self._groups.append(Group(numbers, rules, schedules, span, at, updates))
+            self._groups.append(Group(numbers, rules, schedules, span, at, compiler))
             row += len(members)
 
     def _allocate(self, starts: Sequence[Start]) -> None:
@@ -123,6 +124,7 @@ class Squad:
                 continue
             rows = [row_of[lane] for lane in self.lanes]
             block = self._block(begin, end).cpu()
+            self._compiler.start()
             losses[rows, begin - first : end - first] = block
             count(end - begin)
             for lane in self._clean_up():

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from talweg.core import Rule, stack
-from talweg.lanes.compiling import Compiled
+from talweg.lanes.compiling import Compiler
 from talweg.schedules import Schedule, Span
 
 Update = Callable[..., None]
@@ -36,30 +35,6 @@ def _make_update(rule: Rule) -> Update:
     return update
 
 
-_compiled: dict[tuple[Any, ...], Compiled] = {}
-
-
-class Updates:
-    """The update functions of rules: one per structure, compiled once per process.
-
-    Args:
-        compiled: Whether to compile.
-        say: Told if compiling fails.
-    """
-
-    def __init__(self, compiled: bool, say: Callable[[str], None]) -> None:
-        self._wanted = compiled
-        self._say = say
-
-    def of(self, rule: Rule) -> Update:
-        """The update of all rules with this one's structure."""
-        if not self._wanted:
-            return _make_update(rule)
-        if rule.structure not in _compiled:
-            _compiled[rule.structure] = Compiled(_make_update(rule), dynamic=True, say=self._say)
-        return _compiled[rule.structure]
-
-
 class Group:
     """Lanes of one structure: contiguous rows of the engine's buffers, and their own state.
 
@@ -70,7 +45,7 @@ class Group:
         span: How long the run is.
         at: Rows ``[lane, parameter]`` where gradients are taken; the parameters themselves unless
             the rule looks ahead.
-        updates: Where the update comes from.
+        compiler: What may compile the update.
     """
 
     def __init__(
@@ -80,15 +55,16 @@ class Group:
         schedules: Mapping[str, Schedule],
         span: Span,
         at: Tensor,
-        updates: Updates,
+        compiler: Compiler,
     ) -> None:
         self.lanes = list(lanes)
         self._rules = list(rules)
         self._schedules = schedules
         self._span = span
         self._rule = stack(rules, at.device)
-        self._updates = updates
-        self._update = updates.of(self._rule)
+        self._compiler = compiler
+        key = self._rule.structure
+        self._update = compiler(_make_update(self._rule), dynamic=True, key=key)
         self._columns: dict[str, Tensor] = {}
         self._prepared = 0
         self.params = at.clone() if self._rule.looks_ahead else at
@@ -161,7 +137,7 @@ class Group:
             self._schedules,
             self._span,
             at,
-            self._updates,
+            self._compiler,
         )
         kept.state = state
         return kept

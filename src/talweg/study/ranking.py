@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from talweg.study.history import History
+from talweg.study.history import History, Lane
 from talweg.study.statistics import holm, mean_interval, paired_p
 
 SIGNIFICANCE = 0.05
@@ -27,7 +27,8 @@ class Row:
         lr: The learning rate chosen on validation.
         settings: All hyperparameters.
         score: Mean over seeds of the metric on the test part.
-        low: Lower end of the 95% interval of ``score``; NaN for one seed.
+        low: Lower end of the 95% interval of ``score``, within the metric's bounds; NaN for one
+            seed.
         high: Upper end.
         scores: One per seed; a lane that diverged counts as the constant prediction.
         loss: Mean test loss of the lanes that did not diverge.
@@ -133,15 +134,24 @@ def near_best(history: History) -> float | None:
 
 
 def ranked_on(history: History) -> str:
-    """``"test"`` once every rule has a test score on a fresh seed, else ``"validation"``."""
+    """``"test"`` once every rule has finished training on a fresh seed, else ``"validation"``."""
     names = {rule["name"] for rule in history.record["rules"]}
     done = {lane.rule for lane in history.of("final") if _is_scored(history, lane.lane)}
     return "test" if names and names <= done else "validation"
 
 
 def _is_scored(history: History, lane: int) -> bool:
-    metric = history.record["task"]["metric"]
-    return lane in history.diverged or history.last(lane, "test", metric) is not None
+    series = history.series(lane, "test", history.record["task"]["metric"])
+    trained = series is not None and series.steps[-1] == history.record["total_steps"]
+    return trained or lane in history.diverged
+
+
+def ranked_lanes(history: History, rule: str, split: str) -> list[Lane]:
+    """The lanes whose scores on ``split`` (what `ranked_on` says) make a rule's row."""
+    if split == "test":
+        return [lane for lane in history.of("final", rule) if _is_scored(history, lane.lane)]
+    chosen = best_rate(history, rule)
+    return [lane for lane in history.of("tune", rule) if chosen and lane.lr == chosen.lr]
 
 
 def rank(history: History) -> list[Row]:
@@ -162,15 +172,12 @@ def _row(history: History, rule: dict[str, Any], split: str) -> Row | None:
     chosen = best_rate(history, rule["name"])
     if chosen is None:
         return None
-    if split == "test":
-        lanes = [x.lane for x in history.of("final", rule["name"]) if _is_scored(history, x.lane)]
-    else:
-        lanes = [x.lane for x in history.of("tune", rule["name"]) if x.lr == chosen.lr]
+    lanes = [lane.lane for lane in ranked_lanes(history, rule["name"], split)]
     metric, baseline = record["task"]["metric"], record["task"]["baseline"]
     last = [history.last(lane, split, metric) for lane in lanes]
     scores = [baseline if score is None else score for score in last]
     losses = [x for lane in lanes if (x := history.last(lane, split, "loss")) is not None]
-    score, low, high = mean_interval(scores)
+    score, low, high = _within_bounds(mean_interval(scores), record["task"])
     everywhere = [x.lane for x in history.lanes if x.rule == rule["name"]]
     steps = [_steps_to(history, lane) for lane in lanes]
     reached = [step for step in steps if step is not None]
@@ -199,6 +206,19 @@ def _row(history: History, rule: dict[str, Any], split: str) -> Row | None:
         p=math.nan,
         ties=(),
     )
+
+
+def _within_bounds(
+    interval: tuple[float, float, float], task: dict[str, Any]
+) -> tuple[float, float, float]:
+    """An interval without the part in which no score can lie."""
+    mean, low, high = interval
+    lowest, highest = task["lowest"], task["highest"]
+    if lowest is not None and low < lowest:
+        low = lowest
+    if highest is not None and high > highest:
+        high = highest
+    return mean, low, high
 
 
 def _steps_to(history: History, lane: int) -> int | None:

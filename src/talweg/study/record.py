@@ -55,6 +55,8 @@ def new_record(
             "loss": engine.loss.name,
             "metric": metric.name,
             "higher_is_better": metric.higher_is_better,
+            "lowest": metric.lowest,
+            "highest": metric.highest,
             "baseline": constant_score(splits, metric),
         },
         "target": reach,

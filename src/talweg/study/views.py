@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talweg.study.history import History, Lane
-from talweg.study.ranking import best_rate
+from talweg.study.ranking import best_rate, ranked_lanes
 from talweg.study.result import Study
 
 
@@ -124,11 +124,10 @@ def seed_scores(study: Study) -> dict[str, list[SeedScore]]:
     """
     history, split = study.history, study.ranked_on
     task = study.record["task"]
-    phase = "final" if split == "test" else "tune"
     found: dict[str, list[SeedScore]] = {}
     for rule in rule_names(study):
         scores: list[SeedScore] = []
-        for lane in _lanes_at_best(history, rule, phase):
+        for lane in ranked_lanes(history, rule, split):
             score, step = history.last(lane.lane, split, task["metric"]), None
             if lane.lane in history.diverged:
                 score, step = float(task["baseline"]), history.diverged[lane.lane]
