@@ -191,7 +191,7 @@ def show(study: Study, console: Console) -> None:
             Text(f"Stopped early ({study.record['status']}): a partial ranking.", style="yellow")
         )
     if study.ranking:
-        console.print(_table(study.ranking, study, task))
+        console.print(_table(study.ranking, study, task, wide=console.width >= 78))
     for sentence in study.sentences:
         console.print(Text("· " + sentence))
     console.print()
@@ -201,33 +201,37 @@ def show(study: Study, console: Console) -> None:
     )
 
 
-def _table(rows: list[Row], study: Study, task: dict[str, Any]) -> Table:
-    """The ranking, narrow enough for 80 columns."""
+def _table(rows: list[Row], study: Study, task: dict[str, Any], wide: bool) -> Table:
+    """The ranking, for 80 columns or, without the last three, for 60."""
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
     share = words.is_share(task["metric"])
     target = words.score(study.record["target"], task)
     table.add_column("", vertical="bottom")
     table.add_column("rule", no_wrap=True, vertical="bottom")
     table.add_column("rate", justify="right", no_wrap=True)
-    table.add_column(f"{study.ranked_on}\n{task['metric']}{' %' if share else ''}", justify="right")
+    table.add_column(f"{study.ranked_on}\n{task['metric']}", justify="right", no_wrap=True)
     table.add_column("95%\ninterval", justify="center", no_wrap=True)
     table.add_column("to\nbest", justify="right", no_wrap=True)
-    table.add_column(f"epochs\nto {target}", justify="right")
-    table.add_column("good\nrates", no_wrap=True)
-    table.add_column("lanes\nlost", justify="right")
+    if wide:
+        table.add_column(f"epochs\nto {target}", justify="right")
+        table.add_column("good\nrates", no_wrap=True)
+        table.add_column("lanes\nlost", justify="right")
     for row in rows:
         first = row.rank == 1
         low, high = (words.score(end, task, unit=False) for end in (row.low, row.high))
+        more = (
+            "–" if row.epochs_to_target is None else f"{row.epochs_to_target:g}",
+            _range(row),
+            f"{100 * row.diverged:.0f}%" if row.diverged else "",
+        )
         table.add_row(
             Text(str(row.rank), style="bold green" if first else "dim"),
             Text(row.label, style="bold" if first else ""),
             words.rate(row.lr),
-            Text(words.score(row.score, task, unit=False), style="bold" if first else ""),
+            Text(words.score(row.score, task), style="bold" if first else ""),
             "–" if math.isnan(row.low) else f"{low}–{high}",
             _gap(row, rows[0], share),
-            "–" if row.epochs_to_target is None else f"{row.epochs_to_target:g}",
-            _range(row),
-            f"{100 * row.diverged:.0f}%" if row.diverged else "",
+            *(more if wide else ()),
         )
     return table
 
