@@ -13,8 +13,8 @@ from talweg.study.history import History, Lane
 from talweg.study.live import Display
 from talweg.study.ranking import best_rate, near_best, rank
 
-FLUSH_SECONDS = 2.0
-"""Readings are written to the disk this often at least (and at the end of each phase)."""
+FLUSH_SECONDS, FLUSH_SHARE = 0.5, 0.02
+"""A kill loses no more than this many seconds, or this share of a long study."""
 
 
 class Runner:
@@ -47,11 +47,10 @@ class Runner:
         self._record = record
         self._folder = folder
         self._display = display
-        self._flushed = 0.0
+        self._began = self._flushed = time.monotonic()
 
     def run(self, tune_seeds: Sequence[int], seeds: Sequence[int]) -> None:
         """Both phases. Ctrl-C ends them and keeps what was done."""
-        began = time.monotonic()
         status = "failed"
         try:
             self._tune(tune_seeds)
@@ -61,7 +60,7 @@ class Runner:
             status = "interrupted"
         finally:
             self._record["status"] = status
-            self._record["seconds"] = round(time.monotonic() - began, 2)
+            self._record["seconds"] = round(time.monotonic() - self._began, 2)
             self._folder.flush()
             self._folder.write_record(self._record)
 
@@ -114,9 +113,12 @@ class Runner:
         for (split, metric), values in reading.values.items():
             for lane, value in zip(reading.lanes, values, strict=True):
                 self._folder.add(lane, reading.step, reading.epoch, split, metric, value)
-        if time.monotonic() - self._flushed > FLUSH_SECONDS:
+        if ("train", "diverged") in reading.values:
+            return  # the reading of those that live on follows at once
+        now = time.monotonic()
+        if now - self._flushed > max(FLUSH_SECONDS, FLUSH_SHARE * (now - self._began)):
             self._folder.flush()
-            self._flushed = time.monotonic()
+            self._flushed = now
 
     def _history(self) -> History:
         return History(self._record, read_metrics(self._folder.path))
