@@ -71,7 +71,6 @@ class Squad:
         ordered = [entry for group in groups.values() for entry in group]
         self.lanes = [lane for lane, _, _ in ordered]
         self._seed_of = {lane: seed for lane, _, seed in ordered}
-        self._losses: list[Tensor] = []
         self.died: dict[int, int] = {}
         self._last: dict[int, tuple[Tensor, dict[str, Tensor]]] = {}
         self._allocate([starts[seed] for _, _, seed in ordered])

@@ -103,11 +103,12 @@ def rule_label(rule: Rule) -> str:
 def default_lrs(rule: Rule, count: int = 9) -> list[float]:
     """``count`` learning rates, evenly spaced in the logarithm over the rule's own range.
 
-    >>> default_lrs(SGD(), count=3)
-    [0.001, 0.1, 10.0]
+    >>> default_lrs(SGD(), count=3), default_lrs(SGD(), count=1)
+    ([0.001, 0.1, 10.0], [0.1])
     """
     low, high = np.log10(rule.lr_range)
-    return [float(f"{rate:.4g}") for rate in np.logspace(low, high, count)]
+    exponents = np.linspace(low, high, count) if count > 1 else [(low + high) / 2]
+    return [float(f"{10**exponent:.4g}") for exponent in exponents]
 
 
 def _name_of(rule: Rule) -> NamedRule:

@@ -97,14 +97,17 @@ def rates(history: History, rule: str) -> list[Rate]:
         diverged = sum(lane in history.diverged for lane in here)
         scores = [history.last(lane, "validation", metric) for lane in here]
         losses = [history.last(lane, "validation", "loss") for lane in here]
-        known = [score for score in scores if score is not None]
-        if not known and not diverged:
+        if not diverged and all(score is None for score in scores):
             continue
-        usable = bool(known) and not diverged
-        score = float(np.mean(known)) if usable else math.nan
-        loss = float(np.mean([x for x in losses if x is not None])) if usable else math.nan
+        score, loss = (math.nan, math.nan) if diverged else (_mean(scores), _mean(losses))
         found.append(Rate(lr, score, loss, diverged, len(here)))
     return found
+
+
+def _mean(values: Sequence[float | None]) -> float:
+    """The mean of those that are known; NaN if none is."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else math.nan
 
 
 def best_rate(history: History, rule: str) -> Rate | None:
@@ -176,7 +179,6 @@ def _row(history: History, rule: dict[str, Any], split: str) -> Row | None:
     metric, baseline = record["task"]["metric"], record["task"]["baseline"]
     last = [history.last(lane, split, metric) for lane in lanes]
     scores = [baseline if score is None else score for score in last]
-    losses = [x for lane in lanes if (x := history.last(lane, split, "loss")) is not None]
     score, low, high = _within_bounds(mean_interval(scores), record["task"])
     everywhere = [x.lane for x in history.lanes if x.rule == rule["name"]]
     steps = [_steps_to(history, lane) for lane in lanes]
@@ -193,7 +195,7 @@ def _row(history: History, rule: dict[str, Any], split: str) -> Row | None:
         low=low,
         high=high,
         scores=tuple(scores),
-        loss=float(np.mean(losses)) if losses else math.nan,
+        loss=_mean([history.last(lane, split, "loss") for lane in lanes]),
         steps_to_target=to_target,
         epochs_to_target=None if to_target is None else to_target / record["steps_per_epoch"],
         reached=len(reached) / len(steps),
