@@ -5,7 +5,7 @@ import math
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -206,16 +206,19 @@ def _table(rows: list[Row], study: Study, task: dict[str, Any], wide: bool) -> T
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
     share = words.is_share(task["metric"])
     target = words.score(study.record["target"], task)
-    table.add_column("", vertical="bottom")
-    table.add_column("rule", no_wrap=True, vertical="bottom")
-    table.add_column("rate", justify="right", no_wrap=True)
-    table.add_column(f"{study.ranked_on}\n{task['metric']}", justify="right", no_wrap=True)
-    table.add_column("95%\ninterval", justify="center", no_wrap=True)
-    table.add_column("to\nbest", justify="right", no_wrap=True)
-    if wide:
-        table.add_column(f"epochs\nto {target}", justify="right")
-        table.add_column("good\nrates", no_wrap=True)
-        table.add_column("lanes\nlost", justify="right")
+    headings: list[tuple[str, JustifyMethod]] = [
+        ("", "left"),
+        ("rule", "left"),
+        ("rate", "right"),
+        (f"{study.ranked_on}\n{task['metric']}", "right"),
+        ("95%\ninterval", "center"),
+        ("to\nbest", "right"),
+        (f"epochs\nto\n{target}", "right"),
+        ("good\nrates", "left"),
+        ("lanes\nlost", "right"),
+    ]
+    for heading, side in headings if wide else headings[:-3]:
+        table.add_column(heading, justify=side, no_wrap=True, vertical="bottom", min_width=1)
     for row in rows:
         first = row.rank == 1
         low, high = (words.score(end, task, unit=False) for end in (row.low, row.high))
@@ -241,8 +244,8 @@ def _gap(row: Row, best: Row, share: bool) -> Text:
         return Text("")
     if row.label in best.ties:
         return Text("tie", style="dim")
-    size = f"{100 * row.gap:+.1f}" if share else f"{row.gap:+.3g}"
-    return Text(size.replace("-", "−"))
+    sign = "−" if row.gap < 0 else "+"
+    return Text(sign + (f"{100 * abs(row.gap):.1f}" if share else words.number(abs(row.gap), 3)))
 
 
 def _range(row: Row) -> str:

@@ -31,7 +31,7 @@ class Drawing:
         self.share = words.is_share(task["metric"])
         self.factor = 100 if self.share else 1
         self.suffix = "%" if self.share else ""
-        self.digits = ".1f" if self.share else ".4g"
+        self.digits = ".1f" if self.share else ",.4~r"
 
     def trace(self, rule: str, part: str, **more: Any) -> dict[str, Any]:
         """A Plotly trace in the rule's colour."""

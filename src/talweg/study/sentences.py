@@ -4,9 +4,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from talweg.study import words
 from talweg.study.history import History
 from talweg.study.ranking import Row, ranked_on, rates, sign_of
+from talweg.study.statistics import least_difference
 
 
 def sentences(history: History, rows: Sequence[Row]) -> list[str]:
@@ -14,7 +17,7 @@ def sentences(history: History, rows: Sequence[Row]) -> list[str]:
     if not rows:
         return ["Nothing was measured: the study ended before its first reading."]
     found = [_verdict(history, rows), _chance(history, rows), *_beaten(history, rows)]
-    found.append(_more_seeds(rows))
+    found.append(_more_seeds(history, rows))
     found += [_first_to_target(history, rows), _easiest(rows), *_edges(history, rows)]
     found += _divergence(history)
     return [text for text in found if text]
@@ -81,11 +84,28 @@ def _beaten(history: History, rows: Sequence[Row]) -> list[str]:
     return [f"{subject} beats {'; '.join(parts)}."]
 
 
-def _more_seeds(rows: Sequence[Row]) -> str:
-    best = rows[0]
-    if not best.ties or math.isnan(best.low):
+def _more_seeds(history: History, rows: Sequence[Row]) -> str:
+    """How large a difference must be to show with these seeds, and with four times as many."""
+    best, seeds = rows[0], len(rows[0].scores)
+    if not best.ties or seeds < 2:
         return ""
-    return f"More than {len(best.scores)} seeds may tell the tied rules apart."
+    differences = [
+        np.subtract(row.scores, best.scores).std(ddof=1)
+        for row in rows
+        if row.label in best.ties and len(row.scores) == seeds
+    ]
+    spread = float(np.median(differences)) if differences else 0.0
+    if spread == 0:
+        return ""
+    tests = len(rows) * (len(rows) - 1) // 2
+    now, then = (
+        words.difference(least_difference(spread, count, tests), history.record["task"])
+        for count in (seeds, 4 * seeds)
+    )
+    return (
+        f"{seeds} seeds tell two typical rules apart here from a difference of about {now} on; "
+        f"{4 * seeds} seeds, of {then}."
+    )
 
 
 def _first_to_target(history: History, rows: Sequence[Row]) -> str:

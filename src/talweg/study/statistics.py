@@ -50,6 +50,21 @@ def paired_p(a: Sequence[float], b: Sequence[float]) -> float:
     return float(2 * stdtr(len(difference) - 1, -abs(t)))
 
 
+def least_difference(spread: float, seeds: int, tests: int, level: float = 0.05) -> float:
+    """The smallest mean difference that is significant at Holm's first, strictest step.
+
+    Args:
+        spread: Standard deviation over seeds of the paired difference.
+        seeds: How many there are, at least 2.
+        tests: How many tests the family has.
+        level: The family's probability of a false difference.
+
+    >>> round(least_difference(1.0, seeds=5, tests=21), 2)
+    3.06
+    """
+    return float(stdtrit(seeds - 1, 1 - level / tests / 2) * spread / seeds**0.5)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down adjustment of a family of p-values; NaN stays and does not count.
 

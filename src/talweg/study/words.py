@@ -37,6 +37,16 @@ def is_share(metric: str) -> bool:
     return metric == "accuracy"
 
 
+def number(value: float, digits: int) -> str:
+    """A number to some significant digits, in full up to ten million.
+
+    >>> number(54.2071, 4), number(49_768.3, 4), number(1.23e9, 3)
+    ('54.21', '49,770', '1.23e+09')
+    """
+    text = f"{value:.{digits}g}"
+    return f"{float(text):,.0f}" if "e+" in text and abs(value) < 1e7 else text
+
+
 def score(value: float | None, task: dict[str, Any], unit: bool = True) -> str:
     """A score as shown: accuracy in percent, others to four digits.
 
@@ -47,7 +57,7 @@ def score(value: float | None, task: dict[str, Any], unit: bool = True) -> str:
         return "–"
     if is_share(task["metric"]):
         return f"{100 * value:.1f}" + ("%" if unit else "")
-    return f"{value:.4g}"
+    return number(value, 4)
 
 
 def difference(value: float, task: dict[str, Any]) -> str:
@@ -59,4 +69,4 @@ def difference(value: float, task: dict[str, Any]) -> str:
     if is_share(task["metric"]):
         points = f"{100 * abs(value):.1f}" if abs(value) >= 5e-4 else f"{100 * abs(value):.2g}"
         return f"{points} points"
-    return f"{abs(value):.3g}"
+    return number(abs(value), 3)
