@@ -32,6 +32,7 @@ def linear(outputs: int) -> Callable[[], nn.Module]:
         ({"model": linear(1)}, "two classes, got 1 values and 3 classes"),
         ({"model": lambda: nn.Linear(5, 3)}, r"cannot take a batch of shape \[2, 6\]"),
         ({"model": lambda: 3}, "must return an nn.Module, got int"),
+        ({"model": lambda: nn.LazyLinear(3)}, r"weight has no shape yet \(a lazy layer\)"),
         ({"model": nn.Identity}, "has no trainable parameters"),
         ({"model": "net.py:Net"}, "no model file 'net.py'"),
         ({"model": 3}, "a model is an nn.Module, a callable"),

@@ -11,9 +11,10 @@ from talweg.data import BatchOrder, Samples
 from talweg.lanes.checks import fitting_loss
 from talweg.lanes.compiling import Compiler, keep_freed_memory, missing_compiler, worth_compiling
 from talweg.lanes.evaluate import Reading, evaluate
-from talweg.lanes.gradients import Gradients, OneModule, Stacked
+from talweg.lanes.gradients import OneModule, Stacked
 from talweg.lanes.layout import layout_of
 from talweg.lanes.squad import Squad, Start
+from talweg.lanes.stackable import why_not
 from talweg.losses import Loss, PerSample
 from talweg.metrics import Metric
 from talweg.models import ModelSource
@@ -245,47 +246,15 @@ class Engine:
         """``"stacked"`` or ``"serial"``."""
         if asked == "serial":
             return asked
-        reason = self._not_stackable()
+        start, few = self.start(0), slice(min(self.batch, 8))
+        x, y = self.samples.x[few], self.samples.y[few]
+        reason = why_not(self.module, self.layout, self.loss, (start.params, start.rest), x, y)
         if reason is None:
             return "stacked"
         if asked == "stacked":
             raise UserError(f"this model cannot be stacked ({reason}); use strategy='auto'")
         self._say(f"this model cannot be stacked: {reason}")
         return "serial"
-
-    def _not_stackable(self) -> str | None:
-        """Why the model does not give the same numbers stacked as alone; None if it does."""
-        alone = OneModule(self.module, self.layout, self.loss)
-        loss, grad = self._try(alone, 1, noise=0)
-        stacked = Stacked(self.module, self.layout, self.loss, 0, Compiler(False, self._say))
-        try:
-            stacked_loss, stacked_grad = self._try(stacked, 2, noise=0)
-        except Exception as error:
-            return first_line(error)
-        if not torch.equal(grad, self._try(alone, 1, noise=1)[1]):
-            return None  # the model draws random numbers: there is nothing to compare with
-        size = grad.abs().max() + torch.finfo(grad.dtype).tiny
-        close = (stacked_grad - grad).abs().max() <= 1e-3 * size
-        if close and torch.isclose(stacked_loss, loss, rtol=1e-4, atol=1e-6):
-            return None
-        return "its gradients differ from those it has alone"
-
-    def _try(self, gradients: Gradients, lanes: int, noise: int) -> tuple[Tensor, Tensor]:
-        """Loss and gradient ``[parameter]`` of the last of some equal lanes on a few samples."""
-        start, rows = self.start(0), min(self.batch, 8)
-        at = start.params.expand(lanes, -1).clone()
-        grads = torch.zeros_like(at)
-        rest = {
-            name: value.expand(lanes, *value.shape).clone() for name, value in start.rest.items()
-        }
-        x, y = (
-            values[:rows].expand(lanes, rows, *values.shape[1:])
-            for values in (self.samples.x, self.samples.y)
-        )
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(noise)
-            losses = gradients.losses(at, rest, x, y, grads)
-        return losses[-1], grads[-1]
 
     def _to_compile(self, asked: bool | None, lane_steps: int) -> bool:
         work_pays = worth_compiling(lane_steps, self.layout.size, self.batch)
@@ -331,11 +300,6 @@ def choose_width(lane_counts: Sequence[int], parameters: int, device: torch.devi
         return most
     nearby = range(max(aim * 3 // 4, 1), aim * 5 // 4 + 1)
     return min(nearby, key=lambda w: (sum(-count % w for count in lane_counts), abs(w - aim)))
-
-
-def first_line(error: Exception) -> str:
-    """An exception as one line."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
 def _noise_seed(seed: int) -> int:

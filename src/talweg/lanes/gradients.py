@@ -1,11 +1,14 @@
 """Losses and gradients of several lanes at once: stacked by `vmap`, or one module at a time."""
 
 import copy
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from talweg.lanes.compiling import Compiler
 from talweg.lanes.layout import Layout
@@ -81,7 +84,8 @@ class Stacked:
     def losses(self, at: Tensor, rest: Buffers, x: Tensor, y: Tensor, grads: Tensor) -> Tensor:
         """See `Gradients.losses`."""
         program = self._fast if x.shape[1] == self._batch else self._plain
-        parts, losses, new_rest = program(at, rest, x, y)
+        with _plain_attention():
+            parts, losses, new_rest = program(at, rest, x, y)
         # Copied here and not inside the program, where a compiler makes one masked loop of it.
         copy_all = torch._foreach_copy_  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
         copy_all(list(self._layout.views(grads).values()), parts)
@@ -95,8 +99,20 @@ class Stacked:
         def forward(params: dict[str, Tensor], rest: Buffers) -> Tensor:
             return functional_call(self._evaluation, {**params, **rest}, (x,))
 
-        with torch.no_grad():
+        with torch.no_grad(), _plain_attention():
             return vmap(forward, randomness="different")(self._layout.views(at), rest)
+
+
+@contextmanager
+def _plain_attention() -> Generator[None]:
+    """Keeps attention on kernels that can be batched, off the fused ones."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 class OneModule:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from talweg.core import UserError
 
@@ -63,13 +64,18 @@ def layout_of(module: nn.Module) -> Layout:
     """The layout of a model.
 
     Raises:
-        UserError: If it has nothing to train, or trainable parameters of several types.
+        UserError: If it has nothing to train, trainable parameters of several types, or lazy ones.
     """
     slots: list[Slot] = []
     start = 0
     frozen: list[str] = []
     dtypes: set[torch.dtype] = set()
     for name, parameter in module.named_parameters():
+        if is_lazy(parameter):
+            raise UserError(
+                f"{name} has no shape yet (a lazy layer): call the model once on a batch "
+                f"in the function that builds it"
+            )
         if not parameter.requires_grad:
             frozen.append(name)
             continue
