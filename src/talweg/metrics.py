@@ -44,8 +44,8 @@ def correct(output: Tensor, target: Tensor, scale: Tensor) -> Tensor:  # noqa: A
 
 
 def squared_error(output: Tensor, target: Tensor, scale: Tensor) -> Tensor:
-    """Squared error in the target's own unit, averaged over the outputs of a sample."""
-    error = (output.reshape(target.shape) - target) * scale
+    """Squared error in the target's own unit, averaged over the outputs of a sample; in double."""
+    error = (output.reshape(target.shape) - target).double() * scale
     return error.square().reshape(len(target), -1).mean(1)
 
 
@@ -58,7 +58,7 @@ def _root(mean: Tensor, target: Tensor, scale: Tensor) -> Tensor:  # noqa: ARG00
 
 
 def _explained(mean: Tensor, target: Tensor, scale: Tensor) -> Tensor:
-    spread = ((target - target.mean(0)) * scale).square().mean()
+    spread = ((target - target.mean(0)).double() * scale).square().mean()
     return 1 - mean / spread.clamp(min=torch.finfo(mean.dtype).tiny)
 
 

@@ -127,6 +127,7 @@ class Maker:
                 "lowest": None if self.metric == "r2" else 0.0,
                 "highest": None if self.metric == "rmse" else 1.0,
                 "baseline": {"accuracy": 0.1017, "rmse": 78.0, "r2": -0.002}[self.metric],
+                "test_baseline": {"accuracy": 0.1017, "rmse": 78.0, "r2": -0.002}[self.metric],
             },
             "target": {"accuracy": 0.95, "rmse": 45.0, "r2": 0.9}[self.metric],
             "data": {

@@ -17,7 +17,14 @@ def record(rules: Mapping[str, Sequence[float]], **task: Any) -> dict[str, Any]:
         "name": "made",
         "status": "complete",
         "seconds": 1.0,
-        "task": {**usual, "higher_is_better": True, **UNBOUNDED, "baseline": 0.1, **task},
+        "task": {
+            **usual,
+            "higher_is_better": True,
+            **UNBOUNDED,
+            "baseline": 0.1,
+            "test_baseline": 0.1,
+            **task,
+        },
         "target": 0.8,
         "steps_per_epoch": 10,
         "rules": [

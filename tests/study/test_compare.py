@@ -192,8 +192,23 @@ def test_a_rule_that_always_diverges_comes_last(tmp_path: Path):
     first, last = study.ranking
     assert (first.rule, last.rule) == ("adam", "sgd")
     assert last.diverged == 1.0
-    assert last.scores == (study.record["task"]["baseline"],) * 2
+    assert last.scores == (study.record["task"]["test_baseline"],) * 2
     assert any("SGD diverged at 1e+30 and 1e+35 in every seed" in s for s in study.sentences)
+
+
+def test_the_constant_prediction_is_scored_on_each_part(tmp_path: Path):
+    study = talweg.compare("mlp", "iris", out=tmp_path / "run", **QUICK)
+    assert study.record["task"]["test_baseline"] == 1 / 3
+    assert study.record["task"]["baseline"] == 1 / 3
+
+
+def test_errors_too_large_for_single_precision_are_measured(tmp_path: Path):
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    study = talweg.compare(
+        "mlp", (x, x[:, 0] * 1e30), rules=["sgd"], lrs=[0.001, 0.01], seeds=2, epochs=2,
+        metric="rmse", out=tmp_path / "run", progress=False,
+    )  # fmt: skip
+    assert 1e28 < study.ranking[0].score < 1e31
 
 
 def test_ctrl_c_keeps_what_was_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

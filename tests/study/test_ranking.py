@@ -50,6 +50,30 @@ def test_time_to_target_is_the_first_reading_that_meets_it():
     assert (c.steps_to_target, c.reached) == (None, 0.0)
 
 
+def test_a_target_that_is_equalled_but_for_rounding_is_reached():
+    maker = three_rules()
+    maker.record["target"] = 0.5 * (1 + 1e-12)
+    a, *_ = rank(maker.history())
+    assert (a.steps_to_target, a.reached) == (10, 1.0)
+
+
+def test_a_score_that_is_not_finite_counts_as_diverged():
+    about = {"metric": "rmse", "higher_is_better": False, "baseline": 9.0, "test_baseline": 8.0}
+    maker = Maker(record({"a": [0.1], "b": [0.1]}, **about))
+    for rule, error in (("a", 4.0), ("b", math.inf)):
+        maker.lane("tune", rule, 0.1, 100, [9.0, 5.0])
+        for seed in range(3):
+            maker.lane("final", rule, 0.1, seed, [9.0, error + 0.1 * seed])
+    history = maker.history()
+    a, b = rank(history)
+    assert (a.rule, a.diverged) == ("a", 0.0)
+    assert b.scores == (8.0, 8.0, 8.0)
+    assert b.diverged == 0.75
+    assert b.p < 0.05
+    assert history.diverged == {5: 10, 6: 10, 7: 10}
+    assert any("B diverged" in sentence for sentence in sentences(history, [a, b]))
+
+
 def test_good_rates_lie_around_the_best():
     maker = three_rules()
     # 95% of the way from 0.1 to 0.96 is 0.917.
@@ -89,7 +113,13 @@ def test_equal_scores_are_decided_by_the_loss():
 
 def test_lower_is_better_for_errors():
     maker = Maker(
-        record({"a": [0.1], "b": [0.1]}, metric="rmse", higher_is_better=False, baseline=9.0)
+        record(
+            {"a": [0.1], "b": [0.1]},
+            metric="rmse",
+            higher_is_better=False,
+            baseline=9.0,
+            test_baseline=9.0,
+        )
     )
     maker.record["target"] = None
     for rule, error in (("a", 4.0), ("b", 2.0)):

@@ -22,6 +22,7 @@ def record(lanes, rules=(ADAM, SGD), metric="accuracy", better="high"):
             "lowest": None,
             "highest": None,
             "baseline": 0.1,
+            "test_baseline": 0.1,
         },
         "target": None,
         "steps_per_epoch": 10,

@@ -154,10 +154,7 @@ def _batch(text: str) -> int | None:
 def as_values(study: Study) -> dict[str, Any]:
     """The result of a study as plain values for JSON; what is not known is None."""
     rows = [
-        {
-            key: None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in vars(row).items()
-        }
+        {key: None if value != value else value for key, value in vars(row).items()}
         for row in study.ranking
     ]
     return {
@@ -166,6 +163,7 @@ def as_values(study: Study) -> dict[str, Any]:
         "metric": study.record["task"]["metric"],
         "higher_is_better": study.record["task"]["higher_is_better"],
         "baseline": study.record["task"]["baseline"],
+        "test_baseline": study.record["task"]["test_baseline"],
         "target": study.record["target"],
         "ranking": rows,
         "sentences": study.sentences,

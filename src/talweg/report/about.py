@@ -95,7 +95,7 @@ def protocol(study: Study) -> str:
         "Pairs: runs with one seed share initialisation and batch order, so rules are compared "
         "seed by seed, with paired t-tests over all pairs of rules and Holm’s correction. Rules "
         "that are not significantly different at 5% are tied. A run that diverged counts as the "
-        f"constant prediction ({words.score(task['baseline'], task)}).",
+        f"constant prediction ({words.score(task['test_baseline'], task)}).",
         "The 95% intervals cover initialisation and batch order on this one split of the data. "
         "They do not cover another split, other data or another choice of rates.",
     ]

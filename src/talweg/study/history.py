@@ -71,12 +71,17 @@ class History:
 
     @cached_property
     def diverged(self) -> dict[int, int]:
-        """Lane → step at which it diverged."""
-        return {
-            lane: int(series.steps[0])
-            for (lane, _, metric), series in self._series.items()
-            if metric == "diverged"
-        }
+        """Lane → step at which it diverged, or at which a held-out score was no longer finite."""
+        found: dict[int, int] = {}
+        for (lane, _, metric), series in self._series.items():
+            bad = (
+                series.steps[:1]
+                if metric == "diverged"
+                else series.steps[~np.isfinite(series.values)]
+            )
+            if len(bad):
+                found[lane] = min(int(bad[0]), found.get(lane, int(bad[0])))
+        return found
 
     def of(self, phase: str, rule: str | None = None) -> list[Lane]:
         """The lanes of one phase (``"tune"`` or ``"final"``), and of one rule if it is named."""

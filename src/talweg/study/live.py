@@ -1,5 +1,6 @@
 """What is shown while a study runs: progress, time left, lanes alive, the leading rules so far."""
 
+import math
 import sys
 import time
 from collections import defaultdict
@@ -75,7 +76,8 @@ class Board:
         """``(label, rate, score)`` of each rule's best rate so far, best first."""
         found: defaultdict[tuple[str, float], list[float]] = defaultdict(list)
         for lane, score in self._scores.items():
-            found[self._lanes[lane].rule, self._lanes[lane].lr].append(score)
+            if math.isfinite(score):
+                found[self._lanes[lane].rule, self._lanes[lane].lr].append(score)
         sign = 1 if self._task["higher_is_better"] else -1
         best: dict[str, tuple[str, float, float]] = {}
         for (rule, lr), scores in found.items():

@@ -84,6 +84,17 @@ def sign_of(history: History) -> int:
     return 1 if history.record["task"]["higher_is_better"] else -1
 
 
+def baseline(history: History, split: str) -> float:
+    """The score of the constant prediction on a part of the data."""
+    return history.record["task"]["test_baseline" if split == "test" else "baseline"]
+
+
+def is_met(history: History, scores: Any, mark: float) -> Any:
+    """Where scores reach a mark; one that they equal but for rounding counts as reached."""
+    sign = sign_of(history)
+    return sign * np.asarray(scores) >= sign * mark - 1e-9 * abs(mark)
+
+
 def rates(history: History, rule: str) -> list[Rate]:
     """Tuning results of a rule by rate: means over seeds of the last validation readings.
 
@@ -128,12 +139,12 @@ def near_best(history: History) -> float | None:
 
     It lies `NEAR_BEST` of the way from the constant prediction to the best score in tuning.
     """
-    sign, baseline = sign_of(history), history.record["task"]["baseline"]
+    sign, constant = sign_of(history), baseline(history, "validation")
     best = [best_rate(history, rule["name"]) for rule in history.record["rules"]]
     scores = [sign * rate.score for rate in best if rate is not None and not math.isnan(rate.score)]
     if not scores:
         return None
-    return baseline + NEAR_BEST * (sign * max(scores) - baseline)
+    return constant + NEAR_BEST * (sign * max(scores) - constant)
 
 
 def ranked_on(history: History) -> str:
@@ -176,9 +187,8 @@ def _row(history: History, rule: dict[str, Any], split: str) -> Row | None:
     if chosen is None:
         return None
     lanes = [lane.lane for lane in ranked_lanes(history, rule["name"], split)]
-    metric, baseline = record["task"]["metric"], record["task"]["baseline"]
-    last = [history.last(lane, split, metric) for lane in lanes]
-    scores = [baseline if score is None else score for score in last]
+    last = [history.last(lane, split, record["task"]["metric"]) for lane in lanes]
+    scores = [baseline(history, split) if score is None else score for score in last]
     score, low, high = _within_bounds(mean_interval(scores), record["task"])
     everywhere = [x.lane for x in history.lanes if x.rule == rule["name"]]
     steps = [_steps_to(history, lane) for lane in lanes]
@@ -229,17 +239,16 @@ def _steps_to(history: History, lane: int) -> int | None:
     series = history.series(lane, "validation", history.record["task"]["metric"])
     if target is None or series is None:
         return None
-    sign = sign_of(history)
-    met = np.flatnonzero(sign * series.values >= sign * target)
+    met = np.flatnonzero(is_met(history, series.values, target))
     return int(series.steps[met[0]]) if len(met) else None
 
 
 def _good_range(history: History, rule: str, best: Rate) -> tuple[float, float] | None:
-    enough, sign = near_best(history), sign_of(history)
+    enough = near_best(history)
     if enough is None:
         return None
     found = rates(history, rule)
-    is_good = [sign * rate.score >= sign * enough for rate in found]
+    is_good = [bool(is_met(history, rate.score, enough)) for rate in found]
     place = next((i for i, rate in enumerate(found) if rate.lr == best.lr), None)
     if place is None or not is_good[place]:
         return None

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from talweg.data import Splits
+from talweg.data import Samples, Splits
 from talweg.lanes import Engine
 from talweg.metrics import Metric
 from talweg.rules import NamedRule
@@ -57,7 +57,8 @@ def new_record(
             "higher_is_better": metric.higher_is_better,
             "lowest": metric.lowest,
             "highest": metric.highest,
-            "baseline": constant_score(splits, metric),
+            "baseline": constant_score(splits, splits.validation, metric),
+            "test_baseline": constant_score(splits, splits.test, metric),
         },
         "target": reach,
         "data": {
@@ -95,16 +96,17 @@ def new_record(
     }
 
 
-def constant_score(splits: Splits, metric: Metric) -> float:
-    """The test score of predicting the training part's commonest class, or its mean."""
-    y, target = splits.train.y, splits.test.y
+def constant_score(splits: Splits, held_out: Samples, metric: Metric) -> float:
+    """The score there of predicting the training part's commonest class, or its mean."""
+    y, target = splits.train.y, held_out.y
     if splits.kind == "classification":
         counts = torch.bincount(y, minlength=len(splits.classes))
         output = counts.float().expand(len(target), -1)
     else:
         output = y.mean(0).expand_as(target)
     scale = torch.tensor(splits.target_scale[1])
-    return float(metric.finish(metric.per_sample(output, target, scale).mean(), target, scale))
+    each = metric.per_sample(output, target, scale).double()
+    return float(metric.finish(each.mean(), target, scale))
 
 
 def processor() -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from talweg.study import words
 from talweg.study.history import History
-from talweg.study.ranking import Row, ranked_on, rates, sign_of
+from talweg.study.ranking import Row, baseline, ranked_on, rates, sign_of
 from talweg.study.statistics import least_difference
 
 
@@ -53,11 +53,11 @@ def _verdict(history: History, rows: Sequence[Row]) -> str:
 
 
 def _chance(history: History, rows: Sequence[Row]) -> str:
-    task = history.record["task"]
-    if sign_of(history) * (rows[0].score - task["baseline"]) > 0:
+    task, constant = history.record["task"], baseline(history, ranked_on(history))
+    if sign_of(history) * (rows[0].score - constant) > 0:
         return ""
     return (
-        f"No rule beats the constant prediction ({words.score(task['baseline'], task)}): "
+        f"No rule beats the constant prediction ({words.score(constant, task)}): "
         f"train longer, or look at the data and the model first."
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talweg.study.history import History, Lane
-from talweg.study.ranking import best_rate, ranked_lanes
+from talweg.study.ranking import baseline, best_rate, ranked_lanes
 from talweg.study.result import Study
 
 
@@ -130,7 +130,7 @@ def seed_scores(study: Study) -> dict[str, list[SeedScore]]:
         for lane in ranked_lanes(history, rule, split):
             score, step = history.last(lane.lane, split, task["metric"]), None
             if lane.lane in history.diverged:
-                score, step = float(task["baseline"]), history.diverged[lane.lane]
+                score, step = baseline(history, split), history.diverged[lane.lane]
             if score is not None:
                 scores.append(SeedScore(lane.seed, score, step))
         if scores:
