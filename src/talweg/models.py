@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from talweg.activations import ACTIVATIONS, gain
-from talweg.core import UserError, choose
+from talweg.core import UserError, choose, first_line
 
 Model: TypeAlias = str | nn.Module | Callable[[], nn.Module]
 
@@ -67,10 +67,21 @@ class ModelSource:
     make: Callable[[], nn.Module]
 
     def build(self, seed: int) -> nn.Module:
-        """The module that this seed starts from; torch's global generator is left as it was."""
+        """The module that this seed starts from; torch's global generator is left as it was.
+
+        Raises:
+            UserError: If it cannot be built.
+        """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return self.make()
+            try:
+                return self.make()
+            except UserError:
+                raise
+            except (Exception, SystemExit) as error:
+                raise UserError(
+                    f"{self.name} cannot be built: {type(error).__name__}: {first_line(error)}"
+                ) from error
 
 
 def mlp_source(
@@ -82,7 +93,6 @@ def mlp_source(
     'mlp 64-128-128-10, relu'
     """
     sizes = "-".join(str(size) for size in (inputs, *hidden, outputs))
-    mlp(inputs, outputs, hidden, activation)  # complains now rather than later
     return ModelSource(
         f"mlp {sizes}, {activation}", lambda: mlp(inputs, outputs, hidden, activation)
     )
@@ -146,9 +156,9 @@ def _from_file(text: str) -> ModelSource:
     sys.path.insert(0, str(path.parent.resolve()))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(
-            f"{path_text} cannot be imported: {type(error).__name__}: {error}"
+            f"{path_text} cannot be imported: {type(error).__name__}: {first_line(error)}"
         ) from error
     finally:
         sys.path.pop(0)

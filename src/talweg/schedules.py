@@ -66,7 +66,15 @@ SCHEDULES.add("linear", Linear())
 
 
 def schedule_of(schedule: str | Schedule | None) -> Schedule:
-    """The schedule of that name, the schedule itself, or a constant one for None."""
+    """The schedule of that name, the schedule itself, or a constant one for None.
+
+    Raises:
+        UserError: If it is none of these.
+    """
     if schedule is None:
         return Constant()
-    return SCHEDULES[schedule] if isinstance(schedule, str) else schedule
+    if isinstance(schedule, str):
+        return SCHEDULES[schedule]
+    if not callable(schedule):
+        raise UserError(f"a schedule is a name or a callable, got {type(schedule).__name__}")
+    return schedule

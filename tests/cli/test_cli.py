@@ -65,6 +65,11 @@ def test_json_is_all_that_standard_output_holds(tmp_path: Path):
         (["compare", "flats.csv", "--target", "prise"], "did you mean 'price'"),
         (["compare", "flats.csv"], "--target"),
         (["compare", "wine", "--out", "flats.csv/run"], "cannot write to the output folder"),
+        (["compare", "wine", "--device", "meta"], "device 'meta' cannot be used here"),
+        (["compare", "wine", "--reach", "inf"], "reach must be a finite number, got inf"),
+        (["compare", "wine", "--hidden", "10000000000"], "cannot be built: RuntimeError"),
+        (["compare", "leaves.py:Net", "--data", "wine"], "leaves.py cannot be imported: System"),
+        (["compare", "raw.csv", "--target", "a"], "raw.csv"),
         (["report", "nowhere"], "is not a run folder: no such folder"),
         (["list", "rulez"], "did you mean 'rules'"),
         (["comparre"], "comparre"),
@@ -78,6 +83,8 @@ def test_bad_input_gives_one_line_and_exit_code_2(
     capsys: pytest.CaptureFixture[str],
 ):
     (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "leaves.py").write_text("import sys\nsys.exit('no')\n")
+    (tmp_path / "raw.csv").write_bytes(b"\x1b[31ma,b\n\x1b[31m,1,2\n")
     (tmp_path / "flats.csv").write_text("area,price\n" + "".join(f"{i},{i}.5\n" for i in range(40)))
     before = sorted(path.name for path in tmp_path.iterdir())
     monkeypatch.chdir(tmp_path)
@@ -89,6 +96,7 @@ def test_bad_input_gives_one_line_and_exit_code_2(
     assert message in shown.err
     assert shown.err.startswith("talweg: ")
     assert shown.err.count("\n") == 1
+    assert shown.err.strip().isprintable()
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
@@ -97,6 +105,20 @@ def test_a_real_process_fails_without_a_traceback(tmp_path: Path):
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == "talweg: epochs must be a whole number of at least 1, got 0\n"
+
+
+def test_ctrl_c_before_anything_was_measured_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("talweg.cli.compare.run_study", interrupted)
+    monkeypatch.setattr(sys, "argv", ["talweg", "compare", "iris"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "talweg: interrupted before anything was measured\n"
 
 
 def test_lists(tmp_path: Path):

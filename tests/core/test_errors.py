@@ -1,11 +1,10 @@
 import pytest
 
-from talweg.core import Interrupted, UserError, choose, nearest, whole_number
+from talweg.core import UserError, choose, nearest, whole_number
 
 
-def test_user_errors_are_value_errors_and_interruptions_are_not():
+def test_user_errors_are_value_errors():
     assert issubclass(UserError, ValueError)
-    assert not issubclass(Interrupted, ValueError)
 
 
 @pytest.mark.parametrize(

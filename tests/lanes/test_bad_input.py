@@ -11,6 +11,27 @@ from talweg import lanes, rules
 X, Y = torch.zeros(12, 6), torch.arange(12) % 3
 
 
+class OnlyEvaluates(nn.Linear):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            raise ValueError("not for training\nat all")
+        return super().forward(x)
+
+
+def broken() -> nn.Module:
+    raise OSError("no weights here")
+
+
+def normed() -> nn.Module:
+    return nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Linear(4, 3))
+
+
+def scornful(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    if output.requires_grad:
+        raise TypeError("no such loss")
+    return (output.sum(1) - target).square()
+
+
 def linear(outputs: int) -> Callable[[], nn.Module]:
     return lambda: nn.Linear(6, outputs)
 
@@ -34,6 +55,14 @@ def linear(outputs: int) -> Callable[[], nn.Module]:
         ({"model": lambda: 3}, "must return an nn.Module, got int"),
         ({"model": lambda: nn.LazyLinear(3)}, r"weight has no shape yet \(a lazy layer\)"),
         ({"model": nn.Identity}, "has no trainable parameters"),
+        ({"model": broken}, "broken cannot be built: OSError: no weights here"),
+        ({"model": lambda: OnlyEvaluates(6, 3)}, "on a batch of 8 samples: not for training$"),
+        ({"model": normed, "batch_size": 11}, "leave one of the 12 samples .* another batch_size"),
+        ({"model": normed, "batch_size": 1}, "cannot be trained on a batch of 1 sample: Expected"),
+        ({"loss": scornful, "strategy": "serial"}, "on a batch of 8 samples: no such loss"),
+        ({"schedule": {"lrr": "linear"}}, "unknown hyperparameter in schedule 'lrr'"),
+        ({"schedule": 5}, "a schedule is a name or a callable, got int"),
+        ({"seeds": [2**70]}, r"a seed must be below 2\*\*64, got"),
         ({"model": "net.py:Net"}, "no model file 'net.py'"),
         ({"model": 3}, "a model is an nn.Module, a callable"),
         ({"schedule": "liner"}, "did you mean 'linear'"),

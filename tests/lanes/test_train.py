@@ -260,6 +260,92 @@ def test_batch_norm_keeps_running_statistics_per_lane(strategy: str, data: tuple
         fresh.load_state_dict(run.params(lane))
 
 
+class Centred(nn.Module):
+    """Puts a new tensor in the place of its buffer, as layers written in the 2010s do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(6, 8), nn.Linear(8, 3)
+        self.register_buffer("mean", torch.zeros(8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = torch.relu(self.first(x))
+        if self.training:
+            self.mean = 0.9 * self.mean + 0.1 * hidden.mean(0)
+        return self.last(hidden - self.mean.detach())
+
+
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=needs_compiler)])
+def test_buffers_that_are_assigned_anew_are_kept(compiled: bool, data: tuple[Tensor, Tensor]):
+    run = lanes.train(
+        Centred, data, [rules.SGD(lr=0.1)] * 2, steps=STEPS, batch_size=None, compile=compiled
+    )
+    assert run.strategy == "stacked"
+    model = start(Centred, 0)
+    expected = loop(model, optim.SGD(model.parameters(), lr=0.1), data)
+    torch.testing.assert_close(run.losses[1], expected, rtol=0, atol=2e-4)
+    torch.testing.assert_close(run.params(1)["mean"], model.mean.detach(), rtol=0, atol=2e-4)
+
+
+class Permuted(nn.Module):
+    """Draws something in its constructor that is neither a parameter nor a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.order = torch.randperm(6)
+        self.layer = nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x[:, self.order])
+
+
+class Counting(nn.Module):
+    """Keeps a Python number from call to call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.calls = nn.Linear(6, 3), 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.calls += 1
+        return self.layer(x) / (1 + 0.01 * self.calls)
+
+
+@pytest.mark.parametrize(("make", "strategy"), [(Permuted, "auto"), (Counting, "serial")])
+def test_what_a_module_keeps_in_plain_attributes_is_its_lanes_own(
+    make: Callable[[], nn.Module], strategy: str, data: tuple[Tensor, Tensor]
+):
+    run = lanes.train(
+        make, data, [rules.SGD(lr=0.1)] * 3, seeds=[0, 3, 3], steps=STEPS, batch_size=None,
+        strategy=strategy,
+    )  # fmt: skip
+    assert run.strategy == "serial"
+    for lane, seed in enumerate((0, 3, 3)):
+        model = start(make, seed)
+        expected = loop(model, optim.SGD(model.parameters(), lr=0.1), data)
+        torch.testing.assert_close(run.losses[lane], expected, rtol=0, atol=2e-4)
+
+
+@pytest.mark.parametrize("strategy", ["stacked", "serial"])
+def test_state_dicts_load_into_a_new_module(strategy: str, data: tuple[Tensor, Tensor]):
+    class Shared(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.last = nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 3)
+            self.b.weight = self.a.weight
+            self.register_buffer("scale", torch.ones(6), persistent=False)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.last(torch.tanh(self.b(torch.tanh(self.a(x * self.scale)))))
+
+    run = lanes.train(Shared, data, ["adam"], steps=5, strategy=strategy)
+    model = Shared()
+    model.load_state_dict(run.params(0))
+    assert torch.equal(model.a.weight, run.params(0)["b.weight"])
+    assert "scale" not in run.params(0)
+
+
 def test_dropout_draws_its_own_noise_and_repeats(data: tuple[Tensor, Tensor]):
     def noisy() -> nn.Module:
         return nn.Sequential(nn.Linear(6, 32), nn.ReLU(), nn.Dropout(0.5), nn.Linear(32, 3))

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -196,6 +197,52 @@ def test_a_rule_that_always_diverges_comes_last(tmp_path: Path):
     assert any("SGD diverged at 1e+30 and 1e+35 in every seed" in s for s in study.sentences)
 
 
+def test_seeds_are_used_in_one_phase_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys.modules["talweg.study.compare"], "TUNE_SEEDS_FROM", 1)
+    study = talweg.compare("mlp", "iris", out=tmp_path / "run", **QUICK | {"seeds": 3})
+    tuned = {lane.seed for lane in study.history.of("tune")}
+    assert tuned == {3, 4}
+
+
+def test_numbers_and_names_may_come_singly_and_from_numpy(tmp_path: Path):
+    study = talweg.compare(
+        "mlp", "iris", rules="adam, momentum(form=average)", lrs=np.float64(0.01),
+        seeds=np.int64(2), tune_seeds=1, epochs=np.int32(2), hidden=np.int64(16),
+        batch_size=np.int64(32), out=tmp_path / "run", progress=False,
+    )  # fmt: skip
+    assert study.record["model"]["name"] == "mlp 4-16-3, relu"
+    assert [rule["lrs"] for rule in study.record["rules"]] == [[0.01], [0.01]]
+    one = talweg.compare(
+        "mlp", "iris", rules=rules.Adam(beta1=np.float32(0.5)), lrs={"adam(beta1=0.5)": 0.01},
+        seeds=2, epochs=2, out=tmp_path / "one", progress=False,
+    )  # fmt: skip
+    assert one.best == rules.Adam(lr=0.01, beta1=0.5)
+    assert one.sentences[0].startswith("Adam (beta1=0.5) at 0.01 has ")
+
+
+def test_a_rule_of_ones_own_can_win(tmp_path: Path):
+    class Signed(rules.SGD):
+        def step(self, params, grad, state, scalars):
+            return params - scalars["lr"] * grad.sign(), state
+
+    study = talweg.compare(
+        "mlp", "wine", rules=["sgd", Signed()], lrs={"sgd": 1e-6, "signed": 0.01}, seeds=3,
+        epochs=4, out=tmp_path / "run", progress=False,
+    )  # fmt: skip
+    assert study.best == Signed(lr=0.01)
+    with pytest.raises(talweg.UserError, match="signed is not one of talweg's rules"):
+        _ = talweg.load(study.folder).best
+
+
+def test_a_folder_that_is_there_and_empty_is_filled(tmp_path: Path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there")
+    study = talweg.compare("mlp", "iris", out=tmp_path / "link", **QUICK)
+    assert talweg.load(tmp_path / "there").ranking == study.ranking
+    with pytest.raises(talweg.UserError, match=r"cannot write the report to .*no such file"):
+        study.report(tmp_path / "nowhere" / "report.html")
+
+
 def test_the_constant_prediction_is_scored_on_each_part(tmp_path: Path):
     study = talweg.compare("mlp", "iris", out=tmp_path / "run", **QUICK)
     assert study.record["task"]["test_baseline"] == 1 / 3
@@ -235,6 +282,10 @@ def test_ctrl_c_keeps_what_was_done(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         study.params()
 
 
+def bad_norm() -> nn.Module:
+    return nn.Sequential(nn.Linear(13, 8), nn.BatchNorm1d(8), nn.Linear(8, 3))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -258,6 +309,19 @@ def test_ctrl_c_keeps_what_was_done(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ({"model": "mpl"}, "did you mean 'mlp'"),
         ({"model": lambda: nn.Linear(13, 2)}, "returns 2 values per sample, but the target has 3"),
         ({"target": 0.9}, "pass reach=0.9"),
+        ({"reach": math.nan}, "reach must be a finite number, got nan"),
+        ({"rules": ["adam(lr=0.5)"]}, "given as lrs, not within a rule"),
+        ({"rules": ["rmsprop", rules.RMSProp(), "sgd"]}, "rule 'rmsprop' is given twice"),
+        (
+            {"rules": ["rmsprop-nesterov", "rmsprop(momentum=0.9, nesterov=true)"]},
+            "are the same rule",
+        ),
+        ({"metric": 5}, "a metric is a name or a Metric, got int"),
+        ({"schedule": 5}, "a schedule is a name or a callable, got int"),
+        ({"out": 5}, "out must be a path, got int"),
+        ({"split_seed": -1}, "split_seed must be a whole number of at least 0"),
+        ({"batch_size": 15, "model": bad_norm}, "leave one of the 106 samples"),
+        ({"device": "meta"}, "device 'meta' cannot be used here"),
         ({"data": (np.full((9, 2), np.nan), [0, 1, 2] * 3)}, "missing values"),
         ({"data": (torch.zeros(30, 2), torch.ones(30).long())}, "same value in every row"),
     ],

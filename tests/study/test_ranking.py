@@ -57,6 +57,29 @@ def test_a_target_that_is_equalled_but_for_rounding_is_reached():
     assert (a.steps_to_target, a.reached) == (10, 1.0)
 
 
+def test_lanes_that_have_not_finished_wait_until_none_has():
+    maker = Maker(record({"a": [0.1, 1.0], "b": [0.1, 1.0]}))
+    maker.lane("tune", "a", 0.1, 100, [0.1, 0.2, 0.5])
+    maker.lane("tune", "b", 0.1, 100, [0.1, 0.2, 0.4])
+    maker.lane("tune", "a", 1.0, 100, [0.1, 0.9])
+    assert [rate.lr for rate in rates(maker.history(), "a")] == [0.1]
+    assert [(row.rule, row.score) for row in rank(maker.history())] == [("a", 0.5), ("b", 0.4)]
+    maker.record["total_steps"] = 30
+    assert [row.score for row in rank(maker.history())] == [0.9, 0.4]
+
+
+def test_rules_that_all_diverge_are_not_recommended():
+    maker = Maker(record({"a": [0.1], "b": [0.1]}))
+    for rule in ("a", "b"):
+        maker.lane("tune", rule, 0.1, 100, [0.1], 3)
+        for seed in range(3):
+            maker.lane("final", rule, 0.1, seed, [0.1], 4)
+    maker.record["total_steps"] = 20
+    rows = rank(maker.history())
+    assert [row.diverged for row in rows] == [1.0, 1.0]
+    assert sentences(maker.history(), rows)[0].startswith("No rule is worth choosing: A diverged")
+
+
 def test_a_score_that_is_not_finite_counts_as_diverged():
     about = {"metric": "rmse", "higher_is_better": False, "baseline": 9.0, "test_baseline": 8.0}
     maker = Maker(record({"a": [0.1], "b": [0.1]}, **about))

@@ -9,8 +9,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from talweg.core import UserError
-from talweg.core.spec import split_calls
+from talweg.core import UserError, split_calls
 from talweg.study import Row, Study, words
 from talweg.study import compare as run_study
 
@@ -240,7 +239,7 @@ def _table(rows: list[Row], study: Study, task: dict[str, Any], wide: bool) -> T
 def _gap(row: Row, best: Row, share: bool) -> Text:
     if row is best:
         return Text("")
-    if row.label in best.ties:
+    if row.label in best.ties and not math.isnan(row.p):
         return Text("tie", style="dim")
     sign = "−" if row.gap < 0 else "+"
     return Text(sign + (f"{100 * abs(row.gap):.1f}" if share else words.number(abs(row.gap), 3)))

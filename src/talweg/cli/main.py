@@ -1,16 +1,30 @@
 """The `talweg` command: its subcommands, and errors as one line."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from talweg import __version__
 from talweg.cli import compare, listing, reporting
 from talweg.core import UserError
 
+
+class _Commands(TyperGroup):
+    """The subcommands. Typer by itself ends without a word on Ctrl-C."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise typer.Abort from None
+
+
 app = typer.Typer(
     name="talweg",
+    cls=_Commands,
     help="Train every update rule × learning rate × seed at once, and see which wins.",
     no_args_is_help=True,
     add_completion=False,
@@ -51,5 +65,6 @@ def main() -> None:
 
 
 def _fail(line: str, code: int = 2) -> None:
-    typer.echo(f"talweg: {' '.join(line.split())}", err=True)
+    shown = "".join(sign if sign.isprintable() else "�" for sign in " ".join(line.split()))
+    typer.echo(f"talweg: {shown}", err=True)
     sys.exit(code)

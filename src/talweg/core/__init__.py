@@ -1,13 +1,13 @@
 """The Rule contract, registries, hyperparameters and errors: what every other room stands on."""
 
-from talweg.core.errors import Interrupted, UserError, choose, nearest, whole_number
+from talweg.core.errors import UserError, choose, nearest, whole_number
 from talweg.core.fields import hyper, option
 from talweg.core.registry import Registry
 from talweg.core.rule import Rule, Scalar, Scalars, State, stack
-from talweg.core.spec import parse_call
+from talweg.core.spec import parse_call, split_calls
+from talweg.core.wording import counted, first_line, listing
 
 __all__ = [
-    "Interrupted",
     "Registry",
     "Rule",
     "Scalar",
@@ -15,10 +15,14 @@ __all__ = [
     "State",
     "UserError",
     "choose",
+    "counted",
+    "first_line",
     "hyper",
+    "listing",
     "nearest",
     "option",
     "parse_call",
+    "split_calls",
     "stack",
     "whole_number",
 ]

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from numbers import Integral
 
 
 class UserError(ValueError):
@@ -33,6 +34,8 @@ def choose(what: str, given: str, allowed: Iterable[str], more: str = "") -> Use
     "unknown rule 'adma'; did you mean 'adam'? (allowed: adam, sgd)"
     """
     words = list(allowed)
+    if not words:
+        return UserError(f"unknown {what} {given!r}: there is none")
     close = nearest(given, words)
     question = f"; did you mean {close!r}?" if close else ""
     return UserError(
@@ -49,10 +52,9 @@ def whole_number(name: str, value: object, at_least: int = 1) -> int:
     >>> whole_number("epochs", 20)
     20
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < at_least:
         raise UserError(f"{name} must be a whole number of at least {at_least}, got {value!r}")
-    return value
-
-
-class Interrupted(Exception):  # noqa: N818 - an event, not an error
-    """Training was stopped by the user; what was done up to then is kept."""
+    number = int(value)
+    if number >= 2**64:
+        raise UserError(f"{name} must be below 2**64, got {number}")
+    return number

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import Field, field, fields
+from numbers import Real
 from typing import Any
 
 from torch import Tensor
@@ -46,7 +47,7 @@ def option_names(cls: type) -> tuple[str, ...]:
 
 
 def check(owner: object) -> None:
-    """Checks every field of a rule against its range.
+    """Checks every field of a rule against its range; numbers become Python's own.
 
     Raises:
         UserError: Naming the field, what is allowed and what was given.
@@ -57,6 +58,8 @@ def check(owner: object) -> None:
             _check_option(spec, value)
         elif not isinstance(value, Tensor):
             _check_number(spec, value)
+            if type(value) not in (int, float):  # a NumPy number
+                object.__setattr__(owner, spec.name, float(value))
 
 
 def _check_option(spec: Field[Any], value: object) -> None:
@@ -69,7 +72,7 @@ def _check_option(spec: Field[Any], value: object) -> None:
 
 def _check_number(spec: Field[Any], value: Any) -> None:
     low, least, high = (spec.metadata[key] for key in ("above", "at_least", "below"))
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    is_number = not isinstance(value, bool) and isinstance(value, Real)
     if is_number and math.isfinite(value) and low < value < high and value >= least:
         return
     if low == 0 and high == math.inf:

@@ -7,12 +7,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from talweg.core import UserError
+from talweg.core import UserError, counted
 from talweg.data.loading import load
 from talweg.data.memory import are_indices, array_of, is_frame, is_pair, tensors_of
 from talweg.data.samples import Samples
 from talweg.data.splits import everything
-from talweg.data.wording import counted
 
 
 def as_samples(source: Any, *, target: str | int | None = None) -> Samples:

@@ -9,9 +9,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import compute, types
 
-from talweg.core import UserError
+from talweg.core import UserError, counted, listing
 from talweg.data.table import Table
-from talweg.data.wording import counted, listing
 
 Flavour = Literal["text", "truth", "whole", "real", "time"]
 

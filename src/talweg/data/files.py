@@ -10,10 +10,9 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import compute, csv, parquet, types
 
-from talweg.core import UserError, choose, nearest
+from talweg.core import UserError, choose, first_line, listing, nearest
 from talweg.data.memory import from_pair
 from talweg.data.raw import Raw, from_columns, from_matrix, named_columns
-from talweg.data.wording import first_line, listing
 
 GAPS = ["", "?", "NA", "N/A", "n/a", "na", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None"]
 """Cells of a text table that stand for a missing value, with or without a space before them."""

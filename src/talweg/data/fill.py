@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from talweg.core import counted, listing
 from talweg.data.columns import missing_in
-from talweg.data.wording import counted, listing
 
 CATEGORIES = 30
 """A column of categories becomes at most this many columns."""

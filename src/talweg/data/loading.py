@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from talweg.core import UserError, choose
+from talweg.core import UserError, choose, counted
 from talweg.data.bundled import BUNDLED
 from talweg.data.columns import missing_in
 from talweg.data.files import READERS, from_file
@@ -18,7 +18,6 @@ from talweg.data.raw import Raw, from_matrix
 from talweg.data.samples import Samples
 from talweg.data.table import KINDS, LARGEST, Data, Features, Table, check_lengths, take
 from talweg.data.target import settle, without_missing
-from talweg.data.wording import counted
 
 MISSING = ("median", "error")
 

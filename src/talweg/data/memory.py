@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from talweg.core import UserError
+from talweg.core import UserError, first_line
 from talweg.data.columns import Column, column_of, table_of
 from talweg.data.raw import Raw, fields_of, floats, from_columns, named_columns
 from talweg.data.table import Features
-from talweg.data.wording import first_line
 
 
 def is_frame(source: object) -> bool:

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from talweg.core import counted, listing
 from talweg.data.fill import chosen, encode, fill
 from talweg.data.table import Features, Table
-from talweg.data.wording import counted, listing
 
 FARTHEST = 10.0
 """Standardised values end at this many standard deviations from the mean."""

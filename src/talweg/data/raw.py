@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from talweg.core import UserError, choose
+from talweg.core import UserError, choose, listing
 from talweg.data.columns import Column, check_names, column_of, table_of
 from talweg.data.table import Features
-from talweg.data.wording import listing
 
 
 @dataclass(frozen=True)

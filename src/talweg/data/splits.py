@@ -6,11 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from talweg.core import UserError, whole_number
+from talweg.core import UserError, counted, listing, whole_number
 from talweg.data.prepare import TargetScale, prepare, prepare_targets
 from talweg.data.samples import Samples
 from talweg.data.table import Data, take
-from talweg.data.wording import counted, listing
 
 PARTS = ("training", "validation", "test")
 

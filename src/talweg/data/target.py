@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from talweg.core import UserError
+from talweg.core import UserError, counted
 from talweg.data.columns import Column, missing_in
 from talweg.data.table import LARGEST
-from talweg.data.wording import counted
 
 FEW = 20
 """Whole numbers with at most this many different values are taken as classes."""

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from talweg.core import UserError
+from talweg.core import UserError, first_line
 from talweg.data import Samples
 from talweg.losses import Loss, PerSample, loss_for
 
@@ -22,9 +22,8 @@ def output_of(module: nn.Module, x: Tensor) -> Tensor:
         with torch.no_grad():
             output = module(x)
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"the model cannot take a batch of shape {list(x.shape)}: {reason}"
+            f"the model cannot take a batch of shape {list(x.shape)}: {first_line(error)}"
         ) from error
     finally:
         module.train(was_training)

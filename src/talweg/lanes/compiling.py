@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import torch
 
+from talweg.core import first_line
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 MALLOC_TRIM_THRESHOLD, MALLOC_MMAP_THRESHOLD = -1, -3
@@ -60,6 +62,7 @@ class Compiler:
         self._wanted = wanted
         self._say = say
         self._started = False
+        self._complained = False
 
     def start(self) -> None:
         """From now on functions are compiled at their next call."""
@@ -81,12 +84,18 @@ class Compiler:
             return plain
         compiled = _shared.get(key) if key else None
         if compiled is None:
-            compiled = Compiled(plain, dynamic, self._say)
+            compiled = Compiled(plain, dynamic)
         if key:
             _shared[key] = compiled
 
         def either(*arguments: Any) -> Any:
-            return (compiled if self._started else plain)(*arguments)
+            if not self._started:
+                return plain(*arguments)
+            found = compiled(*arguments)
+            if compiled.failure and not self._complained:
+                self._complained = True
+                self._say(f"running uncompiled: the compiler failed ({compiled.failure})")
+            return found
 
         return either
 
@@ -97,12 +106,12 @@ class Compiled:
     Args:
         function: A pure tensor function.
         dynamic: Whether sizes may change without compiling again.
-        say: Told once, in one line, if compiling fails.
+
+    Attributes:
+        failure: What went wrong in compiling, in one line.
     """
 
-    def __init__(
-        self, function: Callable[..., Any], dynamic: bool, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, function: Callable[..., Any], dynamic: bool) -> None:
         # Dynamo counts recompilations per code object, and closures from one `def` share theirs.
         own = types.FunctionType(
             function.__code__.replace(),
@@ -113,25 +122,23 @@ class Compiled:
         )
         self._plain = function
         self._compiled = torch.compile(own, dynamic=dynamic, fullgraph=True)
-        self._say = say
-        self._works: bool | None = None
+        self.failure: str | None = None
+        self._tried = False
 
     def __call__(self, *arguments: Any) -> Any:
         """What the function returns."""
-        if self._works is None:
-            self._works = self._try(*arguments)
-        return (self._compiled if self._works else self._plain)(*arguments)
+        if not self._tried:
+            self._try(*arguments)
+        return (self._plain if self.failure else self._compiled)(*arguments)
 
-    def _try(self, *arguments: Any) -> bool:
+    def _try(self, *arguments: Any) -> None:
+        self._tried = True
         copies = [_copied(argument) for argument in arguments]
         try:
             with _quiet():
                 self._compiled(*copies)
         except Exception as error:
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
-            self._say(f"running uncompiled: the compiler failed ({first[:160]})")
-            return False
-        return True
+            self.failure = first_line(error, 160)
 
 
 def _copied(argument: Any) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from talweg.core import Rule, UserError, choose, whole_number
 from talweg.data import BatchOrder, Samples
@@ -14,7 +14,7 @@ from talweg.lanes.evaluate import Reading, evaluate
 from talweg.lanes.gradients import OneModule, Stacked
 from talweg.lanes.layout import layout_of
 from talweg.lanes.squad import Squad, Start
-from talweg.lanes.stackable import why_not
+from talweg.lanes.stackable import trial_alone, why_not
 from talweg.losses import Loss, PerSample
 from talweg.metrics import Metric
 from talweg.models import ModelSource
@@ -38,6 +38,7 @@ class Plan:
         metrics: What to evaluate besides the loss.
         scale: Standard deviation that regression targets were divided by.
         first_lane: The number of the first lane.
+        keep: Whether to keep what lanes end with; tuning has no use for it.
     """
 
     rules: Sequence[Rule]
@@ -48,15 +49,23 @@ class Plan:
     metrics: Sequence[Metric] = ()
     scale: Tensor | None = None
     first_lane: int = 0
+    keep: bool = True
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a plan: losses ``[lane, step]``, ends of lanes and their last parameters."""
+    """What came of a plan.
+
+    Attributes:
+        losses: ``[lane, step]``.
+        died: Lane → step at which it diverged.
+        states: Lane → its last parameters ``[parameter]`` and everything else; empty if the plan
+            said not to keep them.
+    """
 
     losses: Tensor
     died: dict[int, int]
-    state: Callable[[int], tuple[Tensor, dict[str, Tensor]]]
+    states: dict[int, tuple[Tensor, dict[str, Tensor]]]
 
 
 class Engine:
@@ -94,7 +103,7 @@ class Engine:
         self.device = device_of(device)
         self.source = source
         self._starts: dict[int, Start] = {}
-        self.module = source.build(0).to(self.device)
+        self.module = self._build(0)
         self.layout = layout_of(self.module)
         self.samples = self._cast(samples)
         self.loss = fitting_loss(loss, self.module, self.samples)
@@ -104,6 +113,7 @@ class Engine:
         self.batch = min(len(samples), batch_size or len(samples))
         self._say = say
         keep_freed_memory()
+        self._check_batches()
         self.strategy = self._choose(strategy)
         self.width = choose_width(lane_counts, self.layout.size, self.device)
         to_compile = self._to_compile(compiled, lane_steps)
@@ -111,12 +121,10 @@ class Engine:
         if self.strategy == "stacked":
             how = "compiled" if to_compile else "uncompiled"
             say(f"lanes are stacked, {self.width} at a time, {how}")
-            self._gradients = Stacked(
-                self.module, self.layout, self.loss, self.batch, self._compiler
-            )
+            self._stacked = Stacked(self.module, self.layout, self.loss, self.batch, self._compiler)
         else:
             say("lanes run one after another")
-            self._gradients = OneModule(self.module, self.layout, self.loss)
+            self._stacked = None
 
     def train(
         self,
@@ -138,7 +146,7 @@ class Engine:
         ]
         packs = [lanes] if self.strategy == "stacked" else [[lane] for lane in lanes]
         losses = torch.full((len(lanes), plan.steps), torch.nan, dtype=self.layout.dtype)
-        squads: dict[int, Squad] = {}
+        states: dict[int, tuple[Tensor, dict[str, Tensor]]] = {}
         died: dict[int, int] = {}
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             for pack in packs:
@@ -154,8 +162,9 @@ class Engine:
                     rows = [lane - plan.first_lane for lane in taking_part]
                     losses[rows, first:stop] = block
                 died |= squad.died
-                squads |= {lane: squad for lane, _, _ in pack}
-        return Result(losses, died, lambda lane: squads[lane].state(lane))
+                if plan.keep:
+                    states |= squad.states()
+        return Result(losses, died, states)
 
     def _epochs(
         self,
@@ -212,7 +221,7 @@ class Engine:
             {seed: BatchOrder(len(self.samples), self.batch_size, seed) for seed in seeds},
             self.samples,
             self.layout,
-            self._gradients,
+            self._stacked or OneModule(self._build(lanes[0][2]), self.layout, self.loss),
             self.width if self.strategy == "stacked" else 1,
             plan.schedules,
             Span(plan.steps, self.epoch_steps),
@@ -222,15 +231,16 @@ class Engine:
     def start(self, seed: int) -> Start:
         """Where the lanes of a seed begin."""
         if seed not in self._starts:
-            module = self.source.build(seed).to(self.device)
-            if layout_of(module) != self.layout:
-                raise UserError("the model must have the same parameters every time it is built")
+            module = self._build(seed)
             self._starts[seed] = Start(self.layout.flatten(module), self.layout.rest(module))
         return self._starts[seed]
 
-    def state_dict(self, flat: Tensor, rest: dict[str, Tensor]) -> dict[str, Tensor]:
-        """A lane's state as a state dict for the model; tied parameters appear once."""
-        return {name: value[0] for name, value in self.layout.views(flat[None]).items()} | rest
+    def _build(self, seed: int) -> nn.Module:
+        """A new module of that seed, on the device."""
+        module = self.source.build(seed).to(self.device)
+        if seed != 0 and layout_of(module) != self.layout:
+            raise UserError("the model must have the same parameters every time it is built")
+        return module
 
     def _cast(self, samples: Samples) -> Samples:
         def cast(values: Tensor) -> Tensor:
@@ -242,13 +252,32 @@ class Engine:
 
         return Samples(cast(samples.x), cast(samples.y))
 
+    def _few(self, batch: int) -> tuple[Tensor, Tensor]:
+        """As many samples as a batch has, but few."""
+        return self.samples.x[: min(batch, 8)], self.samples.y[: min(batch, 8)]
+
+    def _check_batches(self) -> None:
+        """Complains of a model that cannot be trained on the batches to come."""
+
+        def trial(batch: int) -> None:
+            trial_alone(lambda: self._build(0), self.layout, self.loss, *self._few(batch))
+
+        trial(self.batch)
+        count = len(self.samples)
+        if count % self.batch == 1:
+            try:
+                trial(1)
+            except UserError as error:
+                raise UserError(
+                    f"{error}; batches of {self.batch} leave one of the {count} samples for the "
+                    f"last of an epoch: choose another batch_size"
+                ) from error
+
     def _choose(self, asked: str) -> str:
         """``"stacked"`` or ``"serial"``."""
         if asked == "serial":
             return asked
-        start, few = self.start(0), slice(min(self.batch, 8))
-        x, y = self.samples.x[few], self.samples.y[few]
-        reason = why_not(self.module, self.layout, self.loss, (start.params, start.rest), x, y)
+        reason = why_not(self._build, self.layout, self.loss, *self._few(self.batch))
         if reason is None:
             return "stacked"
         if asked == "stacked":
@@ -277,7 +306,7 @@ def device_of(device: str | torch.device | None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         chosen = torch.device(device)
-        torch.empty(1, device=chosen)
+        torch.zeros(1, device=chosen).item()  # the meta device has no values
     except (RuntimeError, AssertionError) as error:
         usable = "cpu, cuda" if torch.cuda.is_available() else "cpu"
         raise UserError(f"device {str(device)!r} cannot be used here (usable: {usable})") from error

@@ -67,9 +67,11 @@ class Stacked:
             params: dict[str, Tensor], rest: Buffers, x: Tensor, y: Tensor
         ) -> tuple[Tensor, Buffers]:
             # A layer may change its buffers in place, which must not reach the lane's own.
-            rest = {name: value.clone() for name, value in rest.items()}
-            output = functional_call(training, {**params, **rest}, (x,))
-            return loss(output, y), rest
+            own = {name: value.clone() for name, value in rest.items()}
+            own |= params
+            output = functional_call(training, own, (x,))
+            # Or it may have put new ones in their place, which `functional_call` leaves in `own`.
+            return loss(output, y), {name: own[name].detach() for name in rest}
 
         differentiate = vmap(grad_and_value(lane_loss, has_aux=True), randomness="different")
 
@@ -116,10 +118,16 @@ def _plain_attention() -> Generator[None]:
 
 
 class OneModule:
-    """One lane at a time through PyTorch's own autograd: any model that PyTorch can train."""
+    """One lane through PyTorch's own autograd: any model that PyTorch can train.
+
+    Args:
+        module: The lane's module; it is changed.
+        layout: Its layout.
+        loss: The loss to differentiate.
+    """
 
     def __init__(self, module: nn.Module, layout: Layout, loss: Loss) -> None:
-        self._module = copy.deepcopy(module)
+        self._module = module
         self._layout = layout
         self._loss = loss
         named = dict(self._module.named_parameters())

@@ -1,5 +1,6 @@
 """Where each parameter of a model lies in a flat buffer ``[lane, parameter]``."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -31,11 +32,14 @@ class Layout:
         slots: Trainable parameters, tied ones once.
         fixed: Names of buffers and frozen parameters.
         dtype: Their common floating-point type.
+        keys: ``(key of the state dict, name)`` for what a state dict of the model holds; tied
+            parameters have several keys, a buffer that is not persistent has none.
     """
 
     slots: tuple[Slot, ...]
     fixed: tuple[str, ...]
     dtype: torch.dtype
+    keys: tuple[tuple[str, str], ...]
 
     @property
     def size(self) -> int:
@@ -51,6 +55,14 @@ class Layout:
         """Copies of a module's buffers and frozen parameters by name."""
         named = {**dict(module.named_buffers()), **dict(module.named_parameters())}
         return {name: named[name].detach().clone() for name in self.fixed}
+
+    def state_dict(self, flat: Tensor, rest: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A lane's row ``[parameter]`` and everything else as a state dict for the model, copied.
+
+        Tied parameters are there under each of their names, without sharing memory.
+        """
+        own = {name: value[0] for name, value in self.views(flat[None]).items()} | dict(rest)
+        return {key: own[name].detach().clone() for key, name in self.keys}
 
     def views(self, flat: Tensor) -> dict[str, Tensor]:
         """Parameters by name, each ``[lane, *shape]``, as views of ``flat [lane, parameter]``."""
@@ -88,4 +100,11 @@ def layout_of(module: nn.Module) -> Layout:
         names = ", ".join(sorted(str(dtype) for dtype in dtypes))
         raise UserError(f"all trainable parameters must share one type, got {names}")
     fixed = (*frozen, *(name for name, _ in module.named_buffers()))
-    return Layout(tuple(slots), fixed, dtypes.pop())
+    return Layout(tuple(slots), fixed, dtypes.pop(), _keys(module))
+
+
+def _keys(module: nn.Module) -> tuple[tuple[str, str], ...]:
+    name_of = {id(value): name for name, value in module.named_buffers()}
+    name_of |= {id(value): name for name, value in module.named_parameters()}
+    held = module.state_dict(keep_vars=True).items()
+    return tuple((key, name_of[id(value)]) for key, value in held if id(value) in name_of)

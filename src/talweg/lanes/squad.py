@@ -1,6 +1,6 @@
 """A squad: lanes that take their steps together."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -201,9 +201,8 @@ class Squad:
         dead = {lane: step for lane, step in zip(self.lanes, steps, strict=True) if step >= 0}
         if not dead:
             return []
-        for lane, step in dead.items():
-            self.died[lane] = step + 1
-            self._last[lane] = self._row(lane)
+        self.died |= {lane: step + 1 for lane, step in dead.items()}
+        self._last |= self._rows(row for row, lane in enumerate(self.lanes) if lane in dead)
         alive = [row for row, lane in enumerate(self.lanes) if lane not in dead]
         self._compact(alive)
         return list(dead)
@@ -240,14 +239,19 @@ class Squad:
         return torch.cat(parts)[: len(self.lanes)]
 
     def _padded_outputs(self) -> Tensor:
-        rows = torch.cat([group.output() for group in self._groups])
-        return torch.cat([rows, self._at[len(rows) :]])
+        outputs = [group.output() for group in self._groups]
+        return torch.cat([*outputs, self._at[len(self.lanes) :]])
 
-    def state(self, lane: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """A lane's parameters ``[parameter]`` and everything else, copied."""
-        return self._last[lane] if lane in self._last else self._row(lane)
+    def states(self) -> dict[int, tuple[Tensor, dict[str, Tensor]]]:
+        """Each lane's parameters ``[parameter]`` and everything else, as they are or last were."""
+        return self._last | self._rows(range(len(self.lanes)))
 
-    def _row(self, lane: int) -> tuple[Tensor, dict[str, Tensor]]:
-        row = self.lanes.index(lane)
-        params = self._padded_outputs()[row].clone()
-        return params, {name: value[row].clone() for name, value in self._rest.items()}
+    def _rows(self, rows: Iterable[int]) -> dict[int, tuple[Tensor, dict[str, Tensor]]]:
+        params = self._padded_outputs()
+        return {
+            self.lanes[row]: (
+                params[row].clone(),
+                {name: value[row].clone() for name, value in self._rest.items()},
+            )
+            for row in rows
+        }

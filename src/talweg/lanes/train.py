@@ -1,13 +1,13 @@
 """`talweg.lanes.train`: many training runs in one tensor program."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from talweg.core import Rule, UserError, whole_number
+from talweg.core import Rule, UserError, choose, whole_number
 from talweg.data import BatchOrder, as_samples
 from talweg.lanes.checks import sizes_of
 from talweg.lanes.engine import Engine, Plan, Result, steps_of
@@ -39,7 +39,7 @@ class Run:
     _result: Result
 
     def params(self, lane: int) -> dict[str, Tensor]:
-        """The state dict of a lane's model after its last step; tied parameters appear once.
+        """The state dict of a lane's model after its last step.
 
         Raises:
             UserError: If there is no such lane.
@@ -47,7 +47,7 @@ class Run:
         count = len(self.status)
         if not -count <= lane < count:
             raise UserError(f"lane must be from 0 to {count - 1}, got {lane}")
-        return self._engine.state_dict(*self._result.state(lane % count))
+        return self._engine.layout.state_dict(*self._result.states[lane % count])
 
     def __repr__(self) -> str:
         diverged = sum(status != "ok" for status in self.status)
@@ -58,8 +58,8 @@ class Run:
 def train(
     model: Model,
     data: Any,
-    rules: Sequence[Rule | str],
-    seeds: Sequence[int] = (0,),
+    rules: Rule | str | Sequence[Rule | str],
+    seeds: int | Sequence[int] = (0,),
     *,
     steps: int | None = None,
     epochs: int | None = None,
@@ -113,6 +113,8 @@ def train(
     >>> run.losses.shape, run.status[0]
     (torch.Size([2, 30]), 'ok')
     """
+    rules = [rules] if isinstance(rules, (Rule, str)) else rules
+    seeds = list(seeds) if isinstance(seeds, Iterable) else [seeds]
     chosen = [named(rule).rule for rule in rules]
     if not chosen:
         raise UserError("rules must name at least one rule")
@@ -123,6 +125,11 @@ def train(
     all_seeds = [whole_number("a seed", seed, at_least=0) for seed in seeds]
     if len(all_seeds) == 1:
         all_seeds *= len(chosen)
+    schedules = schedules_of(schedule)
+    hypers = {name: None for rule in chosen for name in rule.hypers}
+    for name in schedules:
+        if name not in hypers:
+            raise choose("hyperparameter in schedule", name, hypers)
     samples = as_samples(data)
     source = mlp_source(*sizes_of(samples)) if model == "mlp" else source_of(model)
     notes: list[str] = []
@@ -143,7 +150,7 @@ def train(
         chosen,
         all_seeds,
         total,
-        schedules_of(schedule),
+        schedules,
         {name: as_samples(held_out) for name, held_out in (evaluate or {}).items()},
         metrics,
     )

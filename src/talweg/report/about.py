@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from talweg.core import counted
 from talweg.report.pieces import escape, listing, number_table, pairs
 from talweg.report.table import metric_name
 from talweg.study import Study, words
@@ -30,8 +31,8 @@ def banner(study: Study) -> str:
     """A note on top of a study that did not reach its end, as HTML."""
     if not study.partial:
         return ""
-    state = study.record["status"]
-    when = "is still running" if state == "running" else "was stopped before its end"
+    stopped = study.record["status"] != "running"
+    when = "was stopped before its end" if stopped else "was still running or had been killed"
     text = (
         f"This study {when}. What follows is what was measured until then, ranked on "
         f"{study.ranked_on} scores; the order may change."
@@ -55,8 +56,9 @@ def facts(study: Study) -> str:
             (
                 "Budget",
                 f"{len(record['rules'])} rules × {_rate_counts(record)} rates × "
-                f"{_count(asked['tune_seeds'], 'seed')}, then "
-                f"{_count(asked['seeds'], 'fresh seed')}; {_count(asked['epochs'], 'epoch')} each",
+                f"{counted(asked['tune_seeds'], 'seed')}, then "
+                f"{counted(asked['seeds'], 'fresh seed')}; "
+                f"{counted(asked['epochs'], 'epoch')} each",
             ),
             ("Runs", f"{_runs(study)}{_time(record['seconds'])}"),
         ]
@@ -84,13 +86,13 @@ def protocol(study: Study) -> str:
     batches = f"batches of {batch}" if batch else "the whole training part as one batch"
     paragraphs = [
         f"Equal budget: every rule got {_rate_counts(record)} learning rates × "
-        f"{_count(asked['tune_seeds'], 'tuning seed')}, each trained for "
-        f"{_count(asked['epochs'], 'epoch')} ({record['total_steps']:,} steps, "
+        f"{counted(asked['tune_seeds'], 'tuning seed')}, each trained for "
+        f"{counted(asked['epochs'], 'epoch')} ({record['total_steps']:,} steps, "
         f"{record['steps_per_epoch']:,} an epoch, {batches}; "
         f"schedule of the rate: {asked['schedule']}).",
         f"Choice: the rate with the best mean validation {metric} at the end ({direction} is "
         f"better); a rate at which a seed diverged is out. It was trained again on "
-        f"{_count(asked['seeds'], 'fresh seed')}, and the score is taken on the test part, which "
+        f"{counted(asked['seeds'], 'fresh seed')}, and the score is taken on the test part, which "
         "nothing before has seen.",
         "Pairs: runs with one seed share initialisation and batch order, so rules are compared "
         "seed by seed, with paired t-tests over all pairs of rules and Holm’s correction. Rules "
@@ -162,10 +164,6 @@ def _value(value: Any) -> str:
     if isinstance(value, dict):
         return json.dumps(value)
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def _rate_counts(record: Mapping[str, Any]) -> str:

@@ -5,37 +5,43 @@ the validation part, the chosen setting is trained again on fresh seeds, and its
 the test part, which nothing before has seen.
 """
 
+import math
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+from numbers import Real
+from typing import Any, TypeAlias
 
 import torch
 
-from talweg.core import Rule, UserError, choose, whole_number
-from talweg.data import BatchOrder, Splits, load, split
+from talweg.core import Rule, UserError, choose, parse_call, split_calls, whole_number
+from talweg.data import BatchOrder, Splits, split
+from talweg.data import load as load_data
 from talweg.lanes import Engine, Plan, schedules_of
 from talweg.lanes.checks import sizes_of
 from talweg.losses import LOSSES, Loss, PerSample
 from talweg.metrics import METRICS, Metric, metrics_of
 from talweg.models import Model, ModelSource, mlp_source, source_of
 from talweg.rules import STANDARD, NamedRule, default_lrs, named
-from talweg.schedules import SCHEDULES, Schedule
+from talweg.schedules import Schedule, schedule_of
 from talweg.study.folder import RunFolder
 from talweg.study.live import Board, Display, Log
 from talweg.study.record import new_record
-from talweg.study.result import Study
-from talweg.study.result import load as load_study
+from talweg.study.result import Study, load
 from talweg.study.runner import Runner
 
+OneRule: TypeAlias = str | Rule | NamedRule
+Rates: TypeAlias = float | Sequence[float]
+
 TUNE_SEEDS_FROM = 1000
-"""Tuning seeds start here, final ones at 0, so that no lane of one phase recurs in the other."""
+"""Tuning seeds start here, or past the final ones, which start at 0: no seed is used in both."""
 
 
 def compare(
     model: Model = "mlp",
     data: Any = "digits",
-    rules: Sequence[str | Rule | NamedRule] | None = None,
-    lrs: Sequence[float] | Mapping[str, Sequence[float]] | None = None,
+    rules: OneRule | Sequence[OneRule] | None = None,
+    lrs: Rates | Mapping[str, Rates] | None = None,
     seeds: int = 5,
     tune_seeds: int = 2,
     epochs: int = 20,
@@ -49,7 +55,7 @@ def compare(
     progress: bool = True,
     *,
     reach: float | None = None,
-    hidden: Sequence[int] = (128, 128),
+    hidden: int | Sequence[int] = (128, 128),
     activation: str = "relu",
     strategy: str = "auto",
     kind: str | None = None,
@@ -65,7 +71,8 @@ def compare(
         data: ``"digits"``, ``"iris"``, ``"wine"``, ``"breast_cancer"``, ``"diabetes"``; a csv,
             parquet, npz or npy file; ``(X, y)``; a torch Dataset; or `talweg.data.Data`.
         rules: Names such as ``"adam"`` or ``"momentum(form=average)"``, or `talweg.rules`
-            objects (their ``lr`` is replaced by those of the grid); None for the standard set.
+            objects (their ``lr`` is replaced by those of the grid), one or several; None for the
+            standard set.
         lrs: Learning rates for all rules, or ``{rule name: rates}``; None for nine over each
             rule's own range. Every rule must get the same number.
         seeds: Fresh seeds that the chosen settings are trained on.
@@ -97,16 +104,21 @@ def compare(
     Raises:
         UserError: For input that cannot be used, in one line, before anything is written.
     """
-    whole_number("seeds", seeds)
-    whole_number("tune_seeds", tune_seeds)
-    whole_number("epochs", epochs)
+    seeds = whole_number("seeds", seeds)
+    tune_seeds = whole_number("tune_seeds", tune_seeds)
+    epochs = whole_number("epochs", epochs)
+    batch_size = None if batch_size is None else whole_number("batch_size", batch_size)
+    split_seed = whole_number("split_seed", split_seed, at_least=0)
+    if reach is not None and not (isinstance(reach, Real) and math.isfinite(reach)):
+        raise UserError(f"reach must be a finite number, got {reach}")
+    reach = None if reach is None else float(reach)
     if isinstance(target, float):
         raise UserError(
             f"target is the column to predict; for a score to reach, pass reach={target}"
         )
     chosen = _rules(rules)
     grids = _grids(chosen, lrs)
-    loaded = load(data, target=target, kind=kind, missing=missing)
+    loaded = load_data(data, target=target, kind=kind, missing=missing)
     splits = split(loaded, seed=split_seed, scale=scale)
     metrics = _metrics(metric, splits.kind)
     steps = epochs * BatchOrder(len(splits.train), batch_size, 0).steps_per_epoch
@@ -167,13 +179,22 @@ def compare(
         log.listeners.append(display.say)
         by_name = {rule.name: rule for rule in chosen}
         runner = Runner(engine, plan, splits, by_name, record, folder, display)
-        runner.run(range(TUNE_SEEDS_FROM, TUNE_SEEDS_FROM + tune_seeds), range(seeds))
-    study = load_study(folder.path)
+        first = max(TUNE_SEEDS_FROM, seeds)
+        runner.run(range(first, first + tune_seeds), range(seeds))
+    study = load(folder.path)
+    study.rules = by_name
     study.report()
     return study
 
 
-def _rules(rules: Sequence[str | Rule | NamedRule] | None) -> list[NamedRule]:
+def _rules(rules: OneRule | Sequence[OneRule] | None) -> list[NamedRule]:
+    if isinstance(rules, str):
+        rules = split_calls(rules)
+    elif isinstance(rules, (Rule, NamedRule)):
+        rules = [rules]
+    for rule in rules or ():
+        if isinstance(rule, str) and "lr" in parse_call(rule)[1]:
+            raise UserError(f"learning rates are given as lrs, not within a rule, got {rule!r}")
     chosen = [named(rule) for rule in (STANDARD if rules is None else rules)]
     if not chosen:
         raise UserError("rules must name at least one rule (talweg list rules)")
@@ -181,20 +202,27 @@ def _rules(rules: Sequence[str | Rule | NamedRule] | None) -> list[NamedRule]:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise UserError(f"rule {twice!r} is given twice")
+    for one, other in combinations(chosen, 2):
+        if one.with_lr(1.0) == other.with_lr(1.0):
+            raise UserError(f"{one.name} and {other.name} are the same rule")
     return chosen
 
 
 def _grids(
-    rules: Sequence[NamedRule], lrs: Sequence[float] | Mapping[str, Sequence[float]] | None
+    rules: Sequence[NamedRule], lrs: Rates | Mapping[str, Rates] | None
 ) -> list[list[float]]:
     """Each rule's learning rates, ascending; equal in number, or the budget would not be."""
     if isinstance(lrs, Mapping):
         for name in lrs:
             if name not in {rule.name for rule in rules}:
                 raise choose("rule in lrs", name, [rule.name for rule in rules])
-        grids = [list(lrs.get(rule.name, default_lrs(rule.rule))) for rule in rules]
+        given = [lrs.get(rule.name) for rule in rules]
     else:
-        grids = [default_lrs(rule.rule) if lrs is None else list(lrs) for rule in rules]
+        given = [lrs] * len(rules)
+    grids = [
+        default_lrs(rule.rule) if own is None else list(own if isinstance(own, Iterable) else [own])
+        for rule, own in zip(rules, given, strict=True)
+    ]
     for rule, grid in zip(rules, grids, strict=True):
         if not grid:
             raise UserError(f"lrs must hold at least one learning rate, got none for {rule.name}")
@@ -210,7 +238,10 @@ def _grids(
     return [sorted(float(lr) for lr in grid) for grid in grids]
 
 
-def _source(model: Model, splits: Splits, hidden: Sequence[int], activation: str) -> ModelSource:
+def _source(
+    model: Model, splits: Splits, hidden: int | Sequence[int], activation: str
+) -> ModelSource:
+    hidden = list(hidden) if isinstance(hidden, Iterable) else [hidden]
     if isinstance(model, str) and model == "mlp":
         inputs, outputs = sizes_of(splits.train)
         return mlp_source(inputs, max(outputs, len(splits.classes)), hidden, activation)
@@ -232,6 +263,8 @@ def _metrics(metric: str | Metric | None, kind: str) -> list[Metric]:
     if metric is None:
         return usual
     first = METRICS[metric] if isinstance(metric, str) else metric
+    if not isinstance(first, Metric):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UserError(f"a metric is a name or a Metric, got {type(first).__name__}")
     if first.kind != kind:
         fitting = ", ".join(entry.name for entry in usual)
         raise UserError(f"{first.name} is no metric for {kind} (allowed: {fitting})")
@@ -241,7 +274,5 @@ def _metrics(metric: str | Metric | None, kind: str) -> list[Metric]:
 def _schedule_name(schedule: str | Schedule | None) -> str:
     if schedule is None:
         return "constant"
-    if isinstance(schedule, str):
-        SCHEDULES[schedule]  # complains of an unknown one
-        return schedule
-    return repr(schedule)
+    schedule_of(schedule)  # complains of one that is none
+    return schedule if isinstance(schedule, str) else repr(schedule)

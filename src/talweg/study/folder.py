@@ -6,9 +6,11 @@ under a temporary name, flushed to the disk and renamed. Nothing is ever unpickl
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
+from types import NoneType
 from typing import IO, Any
 
 import pyarrow as pa
@@ -63,25 +65,44 @@ class RunFolder:
     ) -> "RunFolder":
         """A new folder: ``out``, or ``runs/NAME-DATE-TIME``.
 
-        It is made under a temporary name, so that it holds a record as soon as it is there.
+        A folder that is not there is made under a temporary name, so that it holds a record as
+        soon as it is there.
 
         Raises:
             UserError: If it cannot be written or holds something already.
         """
+        if not isinstance(out, (str, os.PathLike, NoneType)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UserError(f"out must be a path, got {type(out).__name__}")
         path = Path(out) if out is not None else _fresh_name(name)
         try:
             if path.is_dir() and any(path.iterdir()):
                 raise UserError(f"the output folder {str(path)!r} is not empty; name another")
             if path.exists() and not path.is_dir():
                 raise UserError(f"the output folder {str(path)!r} is a file; name another")
-            temporary = path.with_name(f".{path.name}.{os.getpid()}")
-            (temporary / METRICS).mkdir(parents=True)
-            cls(temporary).write_record(record)
-            temporary.replace(path)
+            if path.is_dir():
+                cls._fill(path, record)
+            else:
+                cls._make(path, record)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise UserError(f"cannot write to the output folder {str(path)!r}: {reason}") from error
         return cls(path)
+
+    @classmethod
+    def _make(cls, path: Path, record: Mapping[str, Any]) -> None:
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            temporary.mkdir(parents=True)
+            cls._fill(temporary, record)
+            temporary.replace(path)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+    @classmethod
+    def _fill(cls, path: Path, record: Mapping[str, Any]) -> None:
+        (path / METRICS).mkdir()
+        cls(path).write_record(record)
 
     def write_record(self, record: Mapping[str, Any]) -> None:
         """Replaces ``study.json``."""
@@ -163,9 +184,10 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
 
 def _fresh_name(name: str) -> Path:
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    path = Path("runs") / f"{name}-{stamp}"
+    start = f"{name[:60]}-{stamp}"
+    path = Path("runs") / start
     count = 2
     while path.exists():
-        path = Path("runs") / f"{name}-{stamp}-{count}"
+        path = Path("runs") / f"{start}-{count}"
         count += 1
     return path

@@ -83,6 +83,20 @@ class History:
                 found[lane] = min(int(bad[0]), found.get(lane, int(bad[0])))
         return found
 
+    def is_finished(self, lane: int) -> bool:
+        """Whether a lane made all its steps or diverged."""
+        series = self.series(lane, "validation", "loss")
+        made = 0 if series is None else int(series.steps[-1])
+        return made == self.record["total_steps"] or lane in self.diverged
+
+    @cached_property
+    def any_finished(self) -> bool:
+        """Whether a lane of the tuning phase made all its steps."""
+        return any(
+            self.is_finished(lane.lane) and lane.lane not in self.diverged
+            for lane in self.of("tune")
+        )
+
     def of(self, phase: str, rule: str | None = None) -> list[Lane]:
         """The lanes of one phase (``"tune"`` or ``"final"``), and of one rule if it is named."""
         return [x for x in self.lanes if x.phase == phase and rule in (None, x.rule)]

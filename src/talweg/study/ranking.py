@@ -98,11 +98,15 @@ def is_met(history: History, scores: Any, mark: float) -> Any:
 def rates(history: History, rule: str) -> list[Rate]:
     """Tuning results of a rule by rate: means over seeds of the last validation readings.
 
-    A rate at which a lane diverged has a NaN score; rates without a reading are left out.
+    A rate at which a lane diverged has a NaN score; rates without a reading are left out. In a
+    study that was stopped, lanes that have not finished count only if none has: those that run
+    one after another are not compared at different steps.
     """
     metric = history.record["task"]["metric"]
     found: list[Rate] = []
     lanes = history.of("tune", rule)
+    if history.any_finished:
+        lanes = [lane for lane in lanes if history.is_finished(lane.lane)]
     for lr in sorted({lane.lr for lane in lanes}):
         here = [lane.lane for lane in lanes if lane.lr == lr]
         diverged = sum(lane in history.diverged for lane in here)
@@ -165,7 +169,13 @@ def ranked_lanes(history: History, rule: str, split: str) -> list[Lane]:
     if split == "test":
         return [lane for lane in history.of("final", rule) if _is_scored(history, lane.lane)]
     chosen = best_rate(history, rule)
-    return [lane for lane in history.of("tune", rule) if chosen and lane.lr == chosen.lr]
+    return [
+        lane
+        for lane in history.of("tune", rule)
+        if chosen
+        and lane.lr == chosen.lr
+        and (history.is_finished(lane.lane) or not history.any_finished)
+    ]
 
 
 def rank(history: History) -> list[Row]:

@@ -1,7 +1,7 @@
 """A study that was run: its ranking, its curves, its winner."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from talweg.core import Registry, Rule, UserError
-from talweg.rules import RULES, named
+from talweg.rules import RULES, NamedRule
 from talweg.study import folder, ranking, words
 from talweg.study.history import History
 from talweg.study.ranking import Row
@@ -26,12 +26,21 @@ class Study:
         record: What was asked and on what machine: the folder's study.json.
         metrics: Every reading: lane, step, epoch, split, metric, value.
         folder: The run folder.
+        rules: The rules that were compared, by name, where they are known; `rule` and `best` need
+            them only for classes that are not talweg's own.
     """
 
-    def __init__(self, record: dict[str, Any], metrics: Any, folder: Path) -> None:
+    def __init__(
+        self,
+        record: dict[str, Any],
+        metrics: Any,
+        folder: Path,
+        rules: Mapping[str, NamedRule] | None = None,
+    ) -> None:
         self.record = record
         self.metrics = metrics
         self.folder = folder
+        self.rules = dict(rules or {})
 
     @cached_property
     def history(self) -> History:
@@ -70,10 +79,17 @@ class Study:
         return self.rule(self.ranking[0])
 
     def rule(self, row: Row) -> Rule:
-        """The rule of a row, with the hyperparameters it was trained with."""
+        """The rule of a row, with the hyperparameters it was trained with.
+
+        Raises:
+            UserError: If it is of a class of the user's own and the study comes from its folder.
+        """
         base = row.rule.partition("(")[0]
-        prototype = RULES[base].rule if base in RULES else named(row.rule).rule
-        return type(prototype)(**row.settings)
+        if base in RULES:
+            return type(RULES[base].rule)(**row.settings)
+        if row.rule in self.rules:
+            return self.rules[row.rule].with_lr(row.lr)
+        raise UserError(f"{row.rule} is not one of talweg's rules; its settings are {row.settings}")
 
     def params(self, seed: int | None = None) -> dict[str, Tensor]:
         """The trained parameters of the winner, as a state dict for the model.
@@ -109,8 +125,16 @@ class Study:
 
         Args:
             path: Where to; None for report.html in the run folder.
+
+        Raises:
+            UserError: If it cannot be written there.
         """
-        return WRITERS["html"](self, Path(path) if path else self.folder / "report.html")
+        where = Path(path) if path else self.folder / "report.html"
+        try:
+            return WRITERS["html"](self, where)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise UserError(f"cannot write the report to {str(where)!r}: {reason}") from error
 
     def __repr__(self) -> str:
         task = self.record["task"]

@@ -32,12 +32,19 @@ def _verdict(history: History, rows: Sequence[Row]) -> str:
     best = rows[0]
     on = f"{ranked_on(history)} {task['metric']}"
     score = words.score(best.score, task)
+    if math.isnan(best.loss):
+        return (
+            f"No rule is worth choosing: {best.label} diverged in every run, which counts as the "
+            f"constant prediction, and no other did better."
+        )
     if len(best.scores) < 2:
         return f"{_named(best)} came out first with {score} {on}; one seed tells no interval."
     interval = (
         f"95% interval {words.score(best.low, task, unit=False)} "
         f"to {words.score(best.high, task)}, {len(best.scores)} seeds"
     )
+    if len(rows) == 1:
+        return f"{_named(best)} has {score} {on} ({interval})."
     if not best.ties:
         return f"{_named(best)} wins: {score} {on} ({interval})."
     tied = [row.label for row in rows if row.label in best.ties]
@@ -54,7 +61,7 @@ def _verdict(history: History, rows: Sequence[Row]) -> str:
 
 def _chance(history: History, rows: Sequence[Row]) -> str:
     task, constant = history.record["task"], baseline(history, ranked_on(history))
-    if sign_of(history) * (rows[0].score - constant) > 0:
+    if sign_of(history) * (rows[0].score - constant) > 0 or math.isnan(rows[0].loss):
         return ""
     return (
         f"No rule beats the constant prediction ({words.score(constant, task)}): "
@@ -114,17 +121,23 @@ def _first_to_target(history: History, rows: Sequence[Row]) -> str:
     if target is None or not arrived:
         return ""
     fastest = min(arrived, key=lambda row: row.steps_to_target or 0)
+    if fastest.steps_to_target == 0:
+        return ""
     same = [row.label for row in arrived if row.steps_to_target == fastest.steps_to_target]
     score = words.score(target, history.record["task"])
-    epochs = fastest.epochs_to_target or 0.0
+    epochs, steps = fastest.epochs_to_target or 0.0, fastest.steps_to_target or 0.0
     text = (
         f"{words.listed(same)} reached {score} on validation first: "
-        f"after {epochs:g} epoch{'s' if epochs != 1 else ''} ({fastest.steps_to_target:g} steps)"
+        f"after {_shown(epochs, 'epoch')} ({_shown(steps, 'step')})"
     )
     never = [row.label for row in rows if row.steps_to_target is None]
     if never and len(never) <= 3:
         text += f"; {words.listed(never)} did not get there in most seeds"
     return f"{text}."
+
+
+def _shown(number: float, noun: str) -> str:
+    return f"{number:g} {noun}{'s' if number != 1 else ''}"
 
 
 def _easiest(rows: Sequence[Row]) -> str:
