@@ -60,12 +60,15 @@ def close_up(
     """The part of an axis in which the better half of the rules lies, and twice as much below.
 
     Args:
-        tops: The lowest, mean and highest value of each rule at its best.
+        tops: The lowest, mean and highest value of each rule at its best; the study's winner comes
+            first and lies within, whatever it has here.
         best_is_high: The direction of the metric.
 
     >>> low, high = close_up([(y, y, y) for y in (0.97, 0.96, 0.95, 0.93, 0.1)], best_is_high=True)
     >>> round(low, 3), round(high, 3)
     (0.91, 0.976)
+    >>> close_up([(y, y, y) for y in (0.5, 0.97, 0.96)], best_is_high=True)[0]
+    0.5
     """
     finite = sorted(
         (top for top in tops if all(map(math.isfinite, top))),
@@ -78,6 +81,7 @@ def close_up(
     best, middle = better[0][1], better[-1][1]
     spread = abs(best - middle)
     ends = (3.0, 0.3) if best_is_high else (0.3, 3.0)
+    better += [top for top in tops[:1] if top in finite]
     low = min(best - ends[0] * spread, *(top[0] for top in better))
     high = max(best + ends[1] * spread, *(top[2] for top in better))
     return (low, high) if high > low else None
