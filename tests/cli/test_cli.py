@@ -1,5 +1,6 @@
 """The command line as a user meets it: real processes, output, exit codes and signals."""
 
+import io
 import json
 import os
 import random
@@ -9,10 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from rich.console import Console
 
 import talweg
 from talweg.cli import main
+from talweg.cli.compare import show
 
 TALWEG = [sys.executable, "-m", "talweg"]
 QUICK = ["--rules", "sgd,adam", "--lrs", "0.01,0.1", "--seeds", "2", "--epochs", "3"]
@@ -35,6 +39,23 @@ def test_compare_prints_a_ranking_and_where_the_report_lies(tmp_path: Path):
     again = run("report", "my run", "--out", "copy.html", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "copy.html").read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_the_ranking_leaves_out_the_columns_that_do_not_fit(columns: int, tmp_path: Path):
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(80, 3))
+    study = talweg.compare(
+        "mlp", (x, 1e5 * x.sum(1)), rules=["sgd", "adam"], lrs=[0.01, 0.1], seeds=2, epochs=3,
+        out=tmp_path / "run", progress=False,
+    )  # fmt: skip
+    screen = Console(file=io.StringIO(), width=columns)
+    show(study, screen)
+    shown = screen.file.getvalue()
+    assert max(map(len, shown.splitlines())) <= columns
+    assert "…" not in shown
+    assert ("good" in shown) == (columns > 40)
+    assert "rmse" in shown
 
 
 def test_json_is_all_that_standard_output_holds(tmp_path: Path):

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console, JustifyMethod
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -174,7 +175,7 @@ def as_values(study: Study) -> dict[str, Any]:
 
 def show(study: Study, console: Console) -> None:
     """Prints the ranking, what it means, and where the report lies."""
-    task, data = study.record["task"], study.record["data"]
+    data = study.record["data"]
     console.print()
     title = Text(study.record["name"], style="bold")
     title.append(
@@ -188,7 +189,7 @@ def show(study: Study, console: Console) -> None:
             Text(f"Stopped early ({study.record['status']}): a partial ranking.", style="yellow")
         )
     if study.ranking:
-        console.print(_table(study.ranking, study, task, wide=console.width >= 78))
+        console.print(_fitting_table(study, console))
     for sentence in study.sentences:
         console.print(Text("· " + sentence))
     console.print()
@@ -198,8 +199,19 @@ def show(study: Study, console: Console) -> None:
     )
 
 
-def _table(rows: list[Row], study: Study, task: dict[str, Any], wide: bool) -> Table:
-    """The ranking, for 80 columns or, without the last three, for 60."""
+def _fitting_table(study: Study, console: Console) -> Table:
+    """The ranking, without as many of its last columns as the screen has no room for."""
+    unbounded = console.options.update(max_width=1000)
+    tables = [_table(study, without) for without in range(6)]
+    for table in tables:
+        if Measurement.get(console, unbounded, table).maximum <= console.width:
+            return table
+    return tables[-1]
+
+
+def _table(study: Study, without: int) -> Table:
+    """The ranking without its last columns."""
+    rows, task = study.ranking, study.record["task"]
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
     share = words.is_share(task["metric"])
     target = words.score(study.record["target"], task)
@@ -214,25 +226,24 @@ def _table(rows: list[Row], study: Study, task: dict[str, Any], wide: bool) -> T
         ("good\nrates", "left"),
         ("lanes\nlost", "right"),
     ]
-    for heading, side in headings if wide else headings[:-3]:
+    shown = len(headings) - without
+    for heading, side in headings[:shown]:
         table.add_column(heading, justify=side, no_wrap=True, vertical="bottom", min_width=1)
     for row in rows:
         first = row.rank == 1
         low, high = (words.score(end, task, unit=False) for end in (row.low, row.high))
-        more = (
-            "–" if row.epochs_to_target is None else f"{row.epochs_to_target:g}",
-            _range(row),
-            f"{100 * row.diverged:.0f}%" if row.diverged else "",
-        )
-        table.add_row(
+        cells = (
             Text(str(row.rank), style="bold green" if first else "dim"),
             Text(row.label, style="bold" if first else ""),
             words.rate(row.lr),
             Text(words.score(row.score, task), style="bold" if first else ""),
             "–" if math.isnan(row.low) else f"{low}–{high}",
             _gap(row, rows[0], share),
-            *(more if wide else ()),
+            "–" if row.epochs_to_target is None else f"{row.epochs_to_target:g}",
+            _range(row),
+            f"{100 * row.diverged:.0f}%" if row.diverged else "",
         )
+        table.add_row(*cells[:shown])
     return table
 
 
