@@ -121,7 +121,10 @@ class Compiled:
             function.__closure__,
         )
         self._plain = function
-        self._compiled = torch.compile(own, dynamic=dynamic, fullgraph=True)
+        # A kernel for any size would run on one thread for good if the first size was small, and
+        # its file is reused by later processes, so the threads are chosen at each call.
+        options: dict[str, Any] = {"cpp.dynamic_threads": True} if dynamic else {}
+        self._compiled = torch.compile(own, dynamic=dynamic, fullgraph=True, options=options)
         self.failure: str | None = None
         self._tried = False
 

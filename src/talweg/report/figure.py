@@ -37,7 +37,8 @@ class Figure:
         alternative: What it shows, for those who do not see it.
         numbers: The table behind it: headers and rows, the first ``texts`` columns being words.
         rules: The rules in it, by name.
-        views: Label → what to change in every panel's layout; the first one is shown.
+        views: Label → what to change in every panel's layout; the first one is shown, and
+            buttons choose where there are several.
         texts: See ``numbers``.
         legend: Whether its rules are named by a legend.
     """
@@ -79,7 +80,7 @@ def figure_html(figure: Figure, marks: Mapping[str, Mark], labels: Mapping[str, 
     return (
         f'<figure id="{figure.key}" data-figure="{figure.key}">'
         f'<div class="figure-head"><h3>{escape(figure.title)}</h3>'
-        f"{views if figure.views else ''}</div>"
+        f"{views if len(figure.views) > 1 else ''}</div>"
         f"{legend if figure.legend else ''}"
         f'<div class="panels count-{len(figure.panels)}">{panels}</div>'
         f"<figcaption>{escape(figure.how_to_read)}</figcaption>"
