@@ -26,7 +26,7 @@ LEVELS = (
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
-ASIDE = {("models", "activations")}
+ASIDE = {("models", "activations"), ("rules", "transforms")}
 OVER_ALL = {"__init__", "__main__"}
 """The package's own front: it may import anything, and only the command line may import it."""
 

@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 
-from talweg import data, lanes, models, report, rules
+from talweg import data, lanes, models, report, rules, transforms
 from talweg.core import UserError
 from talweg.study import Study, compare, load
 
@@ -18,4 +18,5 @@ __all__ = [
     "models",
     "report",
     "rules",
+    "transforms",
 ]

@@ -7,10 +7,15 @@ import pytest
 import torch
 
 from talweg.core import Rule, UserError, hyper, option
-from talweg.core.fields import check, hyper_names, option_names
+from talweg.core.fields import check
 from talweg.rules import RULES, Adam, Momentum, RMSProp
+from talweg.transforms import Transform
 
-KINDS = list(dict.fromkeys(type(known.rule) for known in RULES.values()))
+KINDS = [
+    kind
+    for kind in dict.fromkeys(type(known.rule) for known in RULES.values())
+    if not issubclass(kind, Transform)
+]
 POSITIVE = "a positive number"
 SHARE = "a number of at least 0 and below 1"
 
@@ -28,9 +33,12 @@ def allowed_of(spec) -> tuple[str, list[float]]:
         return POSITIVE, [0, 0.0, -1e-300]
     if bounds["at_least"] == 0 and bounds["below"] == math.inf:
         return "a number of at least 0", [-1e-300]
-    least = max(bounds["above"], bounds["at_least"])
-    outside = [bounds["below"], math.nextafter(bounds["at_least"], -math.inf)]
-    return f"a number of at least {least:g} and below {bounds['below']:g}", outside
+    if bounds["above"] == 1:
+        return "a number above 1", [1, 1.0, 0.5]
+    if bounds["above"] == 0:
+        return "a number above 0 and below 1", [0, -1e-300, 1]
+    assert (bounds["at_least"], bounds["below"]) == (0, 1)
+    return "a number of at least 0 and below 1", [1, 1.0, -1e-300]
 
 
 HYPERS = [
@@ -106,10 +114,9 @@ class Example:
         check(self)
 
 
-def test_names_of_fields_by_kind():
-    assert hyper_names(Example) == ("count", "angle", "free")
-    assert option_names(Example) == ("mode",)
-    assert option_names(Adam) == ("eps_inside",)
+def test_settings_by_kind():
+    assert tuple(Adam().hypers) == ("lr", "beta1", "beta2", "eps")
+    assert tuple(Adam().options) == ("eps_inside", "amsgrad")
 
 
 def test_ranges_that_no_rule_has_yet():

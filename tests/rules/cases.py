@@ -5,7 +5,7 @@ numeric field well inside its range and at its lower bound where that bound is a
 """
 
 import math
-from dataclasses import Field, fields, replace
+from dataclasses import Field
 from importlib import import_module
 from itertools import product
 from pathlib import Path
@@ -16,6 +16,7 @@ import torch
 
 from talweg.core import Rule, UserError
 from talweg.rules import RULES
+from talweg.transforms import Transform
 
 ORACLES = Path(__file__).parent / "oracles"
 START = np.array([-1.2, 1.0, 0.5, -0.3, 0.8])
@@ -30,13 +31,21 @@ def inside(field: Field, position: int) -> float:
         return 2e-3
     if field.metadata["below"] == 1:
         return 0.8 + 0.03 * position
+    if field.metadata["above"] == 1:
+        return 1.2
     return 0.1 + 0.01 * position
 
 
-def variants(kind: type[Rule]) -> list[tuple[str, Rule]]:
+def kind_of(rule: Rule) -> str:
+    """The rule's class, with the class inside if it is a transform."""
+    name = type(rule).__name__
+    return f"{name}({kind_of(rule.rule)})" if isinstance(rule, Transform) else name
+
+
+def variants(known: Rule) -> list[tuple[str, Rule]]:
     """Every form of a rule by a readable name."""
-    options = [spec for spec in fields(kind) if spec.metadata["kind"] == "option"]
-    hypers = [spec for spec in fields(kind) if spec.metadata["kind"] == "hyper"]
+    options = [spec for spec in known.specs.values() if spec.metadata["kind"] == "option"]
+    hypers = [spec for spec in known.specs.values() if spec.metadata["kind"] == "hyper"]
     usual = {spec.name: inside(spec, i) for i, spec in enumerate(hypers)}
     edges = [{}] + [{spec.name: 0.0} for spec in hypers if spec.metadata["at_least"] == 0]
     found = []
@@ -45,15 +54,16 @@ def variants(kind: type[Rule]) -> list[tuple[str, Rule]]:
         for edge in edges:
             label = ",".join(f"{key}={value}" for key, value in (form | edge).items())
             try:
-                found.append((f"{kind.__name__}({label})", kind(**(usual | form | edge))))
+                found.append((f"{kind_of(known)}({label})", known.changed(**(usual | form | edge))))
             except UserError:
                 continue  # The rule refuses this combination, such as nesterov without momentum.
-    assert found, f"no combination of {kind.__name__}'s options is allowed"
+    assert found, f"no combination of {kind_of(known)}'s options is allowed"
     return found
 
 
-KINDS = tuple(dict.fromkeys(type(known.rule) for known in RULES.values()))
-FORMS = [pair for kind in KINDS for pair in variants(kind)]
+KINDS = {kind_of(known.rule): known.rule for known in reversed([*RULES.values()])}
+"""One rule of each class, by name."""
+FORMS = [pair for rule in KINDS.values() for pair in variants(rule)]
 DEFAULTS = [(name, known.rule) for name, known in RULES.items()]
 ONE_PER_STRUCTURE = list({rule.structure: (name, rule) for name, rule in reversed(FORMS)}.values())
 
@@ -117,10 +127,10 @@ def on_tensors(gradient):
 
 def rule_run(rules, gradient, start: torch.Tensor) -> list[torch.Tensor]:
     """The path of a rule: ``rules`` holds one rule per step, ``gradient`` is of tensors."""
-    params, state = start, rules[0].init(start)
+    params, state, memory = start, rules[0].init(start), rules[0].memory()
     path = []
     for t, rule in enumerate(rules, start=1):
-        scalars = rule.scalars(t)
+        scalars, memory = rule.recall(rule.scalars(t), memory)
         grad = gradient(rule.probe(params, state, scalars))
         params, state = rule.step(params, grad, state, scalars)
         path.append(params)
@@ -130,9 +140,13 @@ def rule_run(rules, gradient, start: torch.Tensor) -> list[torch.Tensor]:
 def scaled(rule: Rule, factor: float) -> Rule:
     """The rule with every numeric field moved: rates by the factor, shares of 1 toward 1 or 0."""
     moved = {}
-    for spec in fields(rule):
-        value = getattr(rule, spec.name)
+    for name, spec in rule.specs.items():
+        value = rule.settings[name]
         if spec.metadata["kind"] == "hyper":
-            share = spec.metadata["below"] < math.inf
-            moved[spec.name] = value ** (1 / factor) if share and value else value * factor
-    return replace(rule, **moved)
+            if spec.metadata["below"] < math.inf:
+                moved[name] = value ** (1 / factor) if value else 0.0
+            elif spec.metadata["above"] == 1:
+                moved[name] = value**factor
+            else:
+                moved[name] = value * factor
+    return rule.changed(**moved)

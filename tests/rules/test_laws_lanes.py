@@ -19,7 +19,7 @@ def lanes_of(rule: Rule, moved: str) -> list[Rule]:
     lanes = [scaled(rule, factor) for factor in FACTORS]
     if moved == "all":
         return lanes
-    return [type(rule)(**{**rule.settings, "lr": lane.settings["lr"]}) for lane in lanes]
+    return [rule.changed(lr=lane.settings["lr"]) for lane in lanes]
 
 
 def starts() -> torch.Tensor:
@@ -51,11 +51,13 @@ def test_the_scalars_of_all_steps_at_once_equal_those_of_each_step(rule: Rule, m
     steps = torch.arange(1, STEPS + 1, dtype=torch.float64)[:, None, None]
     table = together.scalars(steps)
     params, state, path = starts(), together.init(starts()), []
+    memory = together.memory()
     for k in range(STEPS):
         scalars = {
             name: value[k] if isinstance(value, torch.Tensor) and value.ndim == 3 else value
             for name, value in table.items()
         }
+        scalars, memory = together.recall(scalars, memory)
         grad = on_tensors(valley)(together.probe(params, state, scalars))
         params, state = together.step(params, grad, state, scalars)
         path.append(params)
@@ -110,9 +112,10 @@ def test_other_hyperparameters_and_steps_do_not_recompile(rule: Rule, shape: str
         if shape == "stacked":
             now = stack(lanes_of(now, "all"))
         params = starts()
+        scalar_shape = (len(FACTORS), 1) if shape == "stacked" else ()
         scalars = {
-            name: torch.as_tensor(value, dtype=torch.float64)
-            for name, value in now.scalars(t).items()
+            name: torch.as_tensor(value, dtype=torch.float64).expand(scalar_shape).clone()
+            for name, value in now.recall(now.scalars(t), now.memory())[0].items()
         }
         _, state = now.step(params, 2 * params, now.init(params), scalars)
         inputs = (now, params, on_tensors(valley)(params), state, scalars)

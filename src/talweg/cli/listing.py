@@ -9,7 +9,6 @@ from rich.table import Table
 
 from talweg.activations import ACTIVATIONS
 from talweg.core import choose
-from talweg.core.fields import hyper_names, option_names
 from talweg.data import BUNDLED
 from talweg.losses import LOSSES
 from talweg.metrics import METRICS
@@ -45,8 +44,8 @@ def _rules(rules: Iterable[NamedRule]) -> Table:
     table = Table("rule", "usual rates", "options", box=None, pad_edge=False, header_style="dim")
     for entry in rules:
         rates = default_lrs(entry.rule)
-        names = [*hyper_names(type(entry.rule)), *option_names(type(entry.rule))]
-        settings = [f"{name}={getattr(entry.rule, name)}".lower() for name in names if name != "lr"]
+        options = entry.rule.hypers | entry.rule.options
+        settings = [f"{name}={value}".lower() for name, value in options.items() if name != "lr"]
         table.add_row(
             entry.name, f"{words.rate(rates[0])} – {words.rate(rates[-1])}", ", ".join(settings)
         )

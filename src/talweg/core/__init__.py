@@ -3,7 +3,7 @@
 from talweg.core.errors import UserError, choose, nearest, whole_number
 from talweg.core.fields import hyper, option
 from talweg.core.registry import Registry
-from talweg.core.rule import Rule, Scalar, Scalars, State, stack
+from talweg.core.rule import Rule, Scalar, Scalars, State, largest, stack, switch
 from talweg.core.spec import parse_call, split_calls
 from talweg.core.wording import counted, first_line, listing
 
@@ -18,11 +18,13 @@ __all__ = [
     "counted",
     "first_line",
     "hyper",
+    "largest",
     "listing",
     "nearest",
     "option",
     "parse_call",
     "split_calls",
     "stack",
+    "switch",
     "whole_number",
 ]

@@ -12,13 +12,14 @@ class UserError(ValueError):
 def nearest(given: str, allowed: Iterable[str]) -> str | None:
     """The allowed word closest to what was given, or None if nothing is close.
 
-    >>> nearest("adma", ["adam", "sgd"])
+    >>> nearest("adma", ["adam", "adamax", "sgd"])
     'adam'
     """
     words = list(allowed)
     by_lower = {word.lower(): word for word in words}
-    found = difflib.get_close_matches(given.lower(), list(by_lower), n=1, cutoff=0.5)
-    return by_lower[found[0]] if found else None
+    found = difflib.get_close_matches(given.lower(), list(by_lower), n=5, cutoff=0.5)
+    swapped = [word for word in found if sorted(word) == sorted(given.lower())]
+    return by_lower[(swapped or found)[0]] if found else None
 
 
 def choose(what: str, given: str, allowed: Iterable[str], more: str = "") -> UserError:

@@ -36,16 +36,6 @@ def option(default: str | bool, doc: str, choices: tuple[str, ...] = ()) -> Any:
     return field(default=default, metadata={"kind": "option", "doc": doc, "choices": choices})
 
 
-def hyper_names(cls: type) -> tuple[str, ...]:
-    """The names of a rule's numeric fields, in order."""
-    return tuple(f.name for f in fields(cls) if f.metadata.get("kind") == "hyper")
-
-
-def option_names(cls: type) -> tuple[str, ...]:
-    """The names of the fields that select a form, in order."""
-    return tuple(f.name for f in fields(cls) if f.metadata.get("kind") == "option")
-
-
 def check(owner: object) -> None:
     """Checks every field of a rule against its range; numbers become Python's own.
 
@@ -56,7 +46,7 @@ def check(owner: object) -> None:
         value = getattr(owner, spec.name)
         if spec.metadata["kind"] == "option":
             _check_option(spec, value)
-        elif not isinstance(value, Tensor):
+        elif spec.metadata["kind"] == "hyper" and not isinstance(value, Tensor):
             _check_number(spec, value)
             if type(value) not in (int, float):  # a NumPy number
                 object.__setattr__(owner, spec.name, float(value))
@@ -75,10 +65,8 @@ def _check_number(spec: Field[Any], value: Any) -> None:
     is_number = not isinstance(value, bool) and isinstance(value, Real)
     if is_number and math.isfinite(value) and low < value < high and value >= least:
         return
-    if low == 0 and high == math.inf:
-        allowed = "a positive number"
-    elif least == 0 and high == math.inf:
-        allowed = "a number of at least 0"
-    else:
-        allowed = f"a number of at least {max(least, low):g} and below {high:g}"
+    bounds = [f"above {low:g}"] if low > -math.inf else []
+    bounds += [f"of at least {least:g}"] if least > -math.inf else []
+    bounds += [f"below {high:g}"] if high < math.inf else []
+    allowed = "a positive number" if bounds == ["above 0"] else f"a number {' and '.join(bounds)}"
     raise UserError(f"{spec.name} must be {allowed}, got {value!r}")

@@ -12,13 +12,13 @@ computed once per parameter, and in float32 ``1 - 0.999`` has already lost four 
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any, TypeAlias
+from dataclasses import Field, dataclass, fields, replace
+from typing import Any, Self, TypeAlias
 
 import torch
 from torch import Tensor
 
-from talweg.core.fields import check, hyper, hyper_names, option_names
+from talweg.core.fields import check
 
 Scalar: TypeAlias = float | Tensor
 Scalars: TypeAlias = Mapping[str, Any]
@@ -27,15 +27,31 @@ State: TypeAlias = dict[str, Tensor]
 """Name → tensor shaped like the parameters."""
 
 
+def switch(condition: bool | Tensor, then: Scalar, otherwise: Scalar) -> Scalar:
+    """One of two numbers, or of each tensor's entries, in double precision."""
+    if not isinstance(condition, Tensor):
+        return then if condition else otherwise
+    pair = (torch.as_tensor(x, dtype=torch.float64) for x in (then, otherwise))
+    return torch.where(condition, *(x.to(condition.device) for x in pair))
+
+
+def largest(*values: Scalar) -> Scalar:
+    """The largest of some numbers, or entry by entry where one of them is a tensor."""
+    first, *rest = values
+    for value in rest:
+        larger = value > first
+        first = switch(larger, value, first)
+    return first
+
+
 @dataclass(frozen=True)
 class Rule(ABC):
     """An update rule; see the module's text for the contract.
 
-    No method changes its inputs, branches on a tensor's value or reads a numeric field other than
-    through `scalars`; fields that select a form (``form``, ``eps_inside``) are plain Python values.
+    No method changes its inputs or branches on a tensor's value, and `step`, `probe` and `output`
+    read no numeric field other than through `scalars`; fields that select a form (``form``,
+    ``eps_inside``) are plain Python values.
     """
-
-    lr: Scalar = hyper(1e-3, "learning rate", above=0)
 
     def __post_init__(self) -> None:
         check(self)
@@ -53,6 +69,22 @@ class Rule(ABC):
                 ``[T, lane, 1]``. A float to the power of an integer tensor is only float32.
         """
 
+    def memory(self) -> Scalars:
+        """What the scalars carry from step to step, before the first: nothing by default."""
+        return {}
+
+    def recall(self, scalars: Scalars, memory: Scalars) -> tuple[Scalars, Scalars]:
+        """Completes a step's scalars by what is carried; returns them and what to carry on.
+
+        For rules whose scalars have no closed form in the step, such as a running product of a
+        momentum that changes; in double precision, once a step.
+
+        Args:
+            scalars: ``self.scalars(t)``.
+            memory: What `memory` or the step before returned.
+        """
+        return scalars, memory
+
     @abstractmethod
     def step(
         self, params: Tensor, grad: Tensor, state: State, scalars: Scalars
@@ -63,7 +95,7 @@ class Rule(ABC):
             params: Parameters, any shape.
             grad: The mini-batch mean gradient at ``probe(params, state, scalars)``.
             state: What `init` or the step before returned.
-            scalars: ``self.scalars(t)`` for this step.
+            scalars: ``self.scalars(t)`` for this step, completed by `recall`.
         """
 
     def probe(self, params: Tensor, state: State, scalars: Scalars) -> Tensor:
@@ -85,24 +117,58 @@ class Rule(ABC):
         return (1e-5, 1e-1)
 
     @property
+    def specs(self) -> dict[str, Field[Any]]:
+        """The fields that can be set, by name; their metadata holds kind, range and description."""
+        return {spec.name: spec for spec in fields(self)}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All fields that can be set by name, as plain values."""
+        return {name: getattr(self, name) for name in self.specs}
+
+    @property
     def hypers(self) -> dict[str, Any]:
         """Numeric fields by name."""
-        return {name: getattr(self, name) for name in hyper_names(type(self))}
+        return self._settings_of("hyper")
 
     @property
     def options(self) -> dict[str, Any]:
         """Fields that select a form, by name."""
-        return {name: getattr(self, name) for name in option_names(type(self))}
+        return self._settings_of("option")
+
+    def _settings_of(self, kind: str) -> dict[str, Any]:
+        settings = self.settings
+        specs = self.specs.items()
+        return {name: settings[name] for name, spec in specs if spec.metadata["kind"] == kind}
 
     @property
     def structure(self) -> tuple[Any, ...]:
         """What two lanes must share to run in one kernel: the class and its options."""
         return (type(self), *self.options.values())
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """All fields by name, as plain values."""
-        return {spec.name: getattr(self, spec.name) for spec in fields(self)}
+    def changed(self, **settings: Any) -> Self:
+        """A copy with other settings.
+
+        Args:
+            settings: Names out of `settings`, with their new values.
+
+        Raises:
+            UserError: If a value is out of range.
+        """
+        return replace(self, **settings)
+
+    def moved(self, **values: Scalar) -> Self:
+        """A copy with other numbers, unchecked: what a schedule gives, or torch allows, may be 0.
+
+        Args:
+            values: Names out of `hypers`, with their new values.
+        """
+        return self._with(values)
+
+    def _with(self, values: Mapping[str, Any]) -> Self:
+        copy = object.__new__(type(self))
+        vars(copy).update(vars(self) | dict(values))
+        return copy
 
 
 def stack(rules: Sequence[Rule], device: torch.device | str = "cpu") -> Rule:
@@ -119,7 +185,7 @@ def stack(rules: Sequence[Rule], device: torch.device | str = "cpu") -> Rule:
     assert all(rule.structure == first.structure for rule in rules), "rules of one structure only"
     columns: dict[str, Tensor] = {}
     for name in first.hypers:
-        values = [float(getattr(rule, name)) for rule in rules]
+        values = [float(rule.hypers[name]) for rule in rules]
         if len(set(values)) > 1:
             columns[name] = torch.tensor(values, dtype=torch.float64, device=device)[:, None]
-    return replace(first, **columns)
+    return first.moved(**columns)

@@ -1,7 +1,6 @@
 """The update of a group of lanes whose rules share one structure."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -69,6 +68,12 @@ class Group:
         self._prepared = 0
         self.params = at.clone() if self._rule.looks_ahead else at
         self.state = self._rule.init(at)
+        self._memory = {
+            name: torch.as_tensor(value, dtype=torch.float64, device=at.device)
+            .expand(len(lanes), 1)
+            .clone()
+            for name, value in self._rule.memory().items()
+        }
 
     def prepare(self, first: int, count: int, at: Tensor) -> None:
         """Computes the scalars of steps ``first … first + count``, and where to begin.
@@ -78,23 +83,34 @@ class Group:
         steps = torch.arange(first, first + count + 1, device=at.device, dtype=torch.float64)
         steps = steps.view(-1, 1, 1)
         scheduled = {
-            name: schedule(getattr(self._rule, name), steps, self._span)
+            name: schedule(self._rule.hypers[name], steps, self._span)
             for name, schedule in self._schedules.items()
             if name in self._rule.hypers
         }
-        scalars = replace(self._rule, **scheduled).scalars(steps + 1)
+        scalars = self._rule.moved(**scheduled).scalars(steps + 1)
         shape = (count + 1, len(self.lanes), 1)
-        columns = {
-            name: torch.as_tensor(value, dtype=torch.float64, device=at.device)
-            .expand(shape)
-            .to(at.dtype)
-            .contiguous()
+        exact = {
+            name: torch.as_tensor(value, dtype=torch.float64, device=at.device).expand(shape)
             for name, value in scalars.items()
         }
+        if self._memory:
+            exact = self._recalled(exact, count)
+        columns = {name: column.to(at.dtype).contiguous() for name, column in exact.items()}
         self._columns, self._prepared = columns, count
         if self._rule.looks_ahead:
             now = {name: column[0] for name, column in columns.items()}
             at.copy_(self._rule.probe(self.params, self.state, now))
+
+    def _recalled(self, columns: dict[str, Tensor], count: int) -> dict[str, Tensor]:
+        """The scalars completed by what is carried from step to step, ``count`` steps of it."""
+        memory, complete = self._memory, []
+        for i in range(count + 1):
+            now = {name: column[i] for name, column in columns.items()}
+            now, memory = self._rule.recall(now, memory)
+            complete.append(now)
+            if i == count - 1:
+                self._memory = dict(memory)
+        return {name: torch.stack([now[name] for now in complete]) for name in complete[0]}
 
     def stepper(self, rows: slice, at: Tensor) -> Callable[[int, Tensor], None]:
         """What updates some of the group's rows in place.
@@ -140,4 +156,5 @@ class Group:
             self._compiler,
         )
         kept.state = state
+        kept._memory = {name: value[index] for name, value in self._memory.items()}
         return kept

@@ -3,28 +3,49 @@
 `RULES` names them. To add one: write its file here and its oracle in ``tests/rules/oracles``.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from talweg.core import Registry, Rule, UserError, choose, parse_call
+from talweg.rules.adabelief import AdaBelief
+from talweg.rules.adadelta import AdaDelta
 from talweg.rules.adagrad import AdaGrad
 from talweg.rules.adam import Adam
+from talweg.rules.adamax import AdaMax
+from talweg.rules.adan import Adan
+from talweg.rules.asgd import ASGD
+from talweg.rules.lion import Lion
 from talweg.rules.momentum import Momentum
+from talweg.rules.nadam import NAdam
 from talweg.rules.nesterov import Nesterov
+from talweg.rules.radam import RAdam
 from talweg.rules.rmsprop import RMSProp
+from talweg.rules.rprop import Rprop
 from talweg.rules.sgd import SGD
+from talweg.rules.yogi import Yogi
+from talweg.transforms import Transform, WeightDecay
 
 __all__ = [
+    "ASGD",
     "RULES",
     "SGD",
     "STANDARD",
+    "AdaBelief",
+    "AdaDelta",
     "AdaGrad",
+    "AdaMax",
     "Adam",
+    "Adan",
+    "Lion",
     "Momentum",
+    "NAdam",
     "NamedRule",
     "Nesterov",
+    "RAdam",
     "RMSProp",
+    "Rprop",
+    "Yogi",
     "default_lrs",
     "named",
     "rule_label",
@@ -51,7 +72,7 @@ class NamedRule:
         Raises:
             UserError: If it is out of range.
         """
-        return replace(self.rule, lr=lr)
+        return self.rule.changed(lr=lr)
 
 
 RULES: Registry[NamedRule] = Registry("rule", "talweg list rules")
@@ -63,10 +84,30 @@ for _name, _label, _rule in (
     ("rmsprop", "RMSProp", RMSProp()),
     ("rmsprop-nesterov", "RMSProp + Nesterov", RMSProp(momentum=0.9, nesterov=True)),
     ("adam", "Adam", Adam()),
+    ("adamw", "AdamW", WeightDecay(Adam())),
+    ("amsgrad", "AMSGrad", Adam(amsgrad=True)),
+    ("adamax", "AdaMax", AdaMax()),
+    ("nadam", "NAdam", NAdam()),
+    ("radam", "RAdam", RAdam()),
+    ("adabelief", "AdaBelief", AdaBelief()),
+    ("adan", "Adan", Adan()),
+    ("yogi", "Yogi", Yogi()),
+    ("lion", "Lion", Lion()),
+    ("adadelta", "AdaDelta", AdaDelta()),
+    ("rprop", "Rprop", Rprop()),
+    ("asgd", "ASGD", ASGD()),
 ):
     RULES.add(_name, NamedRule(_name, _label, _rule))
 
-STANDARD: tuple[str, ...] = tuple(RULES)
+STANDARD: tuple[str, ...] = (
+    "sgd",
+    "momentum",
+    "nesterov",
+    "adagrad",
+    "rmsprop",
+    "rmsprop-nesterov",
+    "adam",
+)
 """The rules that `talweg.compare` trains when none are named."""
 
 
@@ -92,7 +133,7 @@ def named(rule: str | Rule | NamedRule) -> NamedRule:
     for key in options:
         if key not in known.rule.settings:
             raise choose(f"option of {name}", key, known.rule.settings)
-    return _label_with(known, replace(known.rule, **options))
+    return _label_with(known, known.rule.changed(**options))
 
 
 def rule_label(rule: Rule) -> str:
@@ -113,13 +154,18 @@ def default_lrs(rule: Rule, count: int = 9) -> list[float]:
 
 def _name_of(rule: Rule) -> NamedRule:
     """The registered rule that differs least from this one, with the differences spelled out."""
-    same_class = [known for known in RULES.values() if type(known.rule) is type(rule)]
+    same_class = [known for known in RULES.values() if _kind(known.rule) == _kind(rule)]
     if not same_class:
         name = type(rule).__name__
         return NamedRule(name.lower(), name, rule)
     return min(
         (_label_with(known, rule) for known in same_class), key=lambda entry: len(entry.name)
     )
+
+
+def _kind(rule: Rule) -> tuple[type, ...]:
+    """The rule's class, and of a transform those inside too."""
+    return (type(rule), *(_kind(rule.rule) if isinstance(rule, Transform) else ()))
 
 
 def _label_with(known: NamedRule, rule: Rule) -> NamedRule:

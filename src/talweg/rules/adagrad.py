@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from talweg.core import Rule, Scalar, Scalars, State, hyper, option
+from talweg.rules.starting import filled
 
 
 @dataclass(frozen=True)
@@ -14,12 +14,16 @@ class AdaGrad(Rule):
 
     ``r ← r + g²``; ``p ← p − lr·g/(√r + eps)``, or ``lr·g/√(r + eps)`` with ``eps_inside``.
 
-    The accumulator includes the current gradient. PyTorch's default ``eps`` is 1e-10.
+    With ``lr_decay`` the rate at step ``t`` is ``lr/(1 + (t−1)·lr_decay)``. The accumulator
+    includes the current gradient. PyTorch's default ``eps`` is 1e-10; TensorFlow's accumulator
+    starts at 0.1.
 
     Args:
         lr: Learning rate, positive.
         eps: Keeps the quotient finite where no gradient has arrived yet, positive.
         eps_inside: Whether ``eps`` is added under the root.
+        lr_decay: How fast the rate itself falls, at least 0.
+        initial: Where the accumulator starts, at least 0.
 
     Source: Duchi, Hazan, Singer (2011); Goodfellow, Bengio, Courville (2016), algorithm 8.4.
     """
@@ -27,12 +31,14 @@ class AdaGrad(Rule):
     lr: Scalar = hyper(1e-2, "learning rate", above=0)
     eps: Scalar = hyper(1e-7, "keeps the quotient finite", above=0)
     eps_inside: bool = option(False, "eps under the root")
+    lr_decay: Scalar = hyper(0.0, "how fast the rate itself falls", at_least=0)
+    initial: Scalar = hyper(0.0, "where the accumulator starts", at_least=0)
 
     def init(self, params: Tensor) -> State:
-        return {"r": torch.zeros_like(params)}
+        return {"r": filled(params, self.initial)}
 
     def scalars(self, t: Scalar) -> Scalars:
-        return {"lr": self.lr, "eps": self.eps}
+        return {"lr": self.lr / (1 + (t - 1) * self.lr_decay), "eps": self.eps}
 
     def step(
         self, params: Tensor, grad: Tensor, state: State, scalars: Scalars

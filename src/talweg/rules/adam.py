@@ -15,6 +15,7 @@ class Adam(Rule):
     ``m ← b1·m + (1−b1)·g``; ``r ← b2·r + (1−b2)·g²``;
     ``m̂ = m/(1−b1^t)``; ``r̂ = r/(1−b2^t)``;
     ``p ← p − lr·m̂/(√r̂ + eps)``, or ``lr·m̂/√(r̂ + eps)`` with ``eps_inside``.
+    ``amsgrad`` keeps ``x ← max(x, r)`` and uses it in place of ``r``, so that no rate ever grows.
 
     A step is bounded: ``|Δp| ≤ lr·(1−b1)/√((1−b2)·(1−b1²/b2))`` where ``b1² < b2``. That is 7.3·lr
     at the usual values, which gradients that grow by ``b2/b1`` a step approach. The paper's
@@ -27,8 +28,11 @@ class Adam(Rule):
         beta2: ``b2``, at least 0 and below 1.
         eps: Keeps the quotient finite, positive.
         eps_inside: Whether ``eps`` is added under the root.
+        amsgrad: Whether the largest mean square so far is used. As PyTorch has it: the largest is
+            taken before the bias is corrected; optax takes it after, the paper corrects neither.
 
-    Source: Kingma and Ba, "Adam: a method for stochastic optimization" (2015), algorithm 1.
+    Source: Kingma and Ba, "Adam: a method for stochastic optimization" (2015), algorithm 1;
+    Reddi, Kale, Kumar, "On the convergence of Adam and beyond" (2018), for ``amsgrad``.
     """
 
     lr: Scalar = hyper(1e-3, "learning rate", above=0)
@@ -36,9 +40,11 @@ class Adam(Rule):
     beta2: Scalar = hyper(0.999, "share of the mean square kept", at_least=0, below=1)
     eps: Scalar = hyper(1e-8, "keeps the quotient finite", above=0)
     eps_inside: bool = option(False, "eps under the root")
+    amsgrad: bool = option(False, "the largest mean square so far")
 
     def init(self, params: Tensor) -> State:
-        return {"m": torch.zeros_like(params), "r": torch.zeros_like(params)}
+        names = ("m", "r", "x") if self.amsgrad else ("m", "r")
+        return {name: torch.zeros_like(params) for name in names}
 
     def scalars(self, t: Scalar) -> Scalars:
         """Bias corrections folded into the rate and into one factor on the root."""
@@ -57,6 +63,9 @@ class Adam(Rule):
     ) -> tuple[Tensor, State]:
         m = scalars["b1"] * state["m"] + scalars["1-b1"] * grad
         r = scalars["b2"] * state["r"] + scalars["1-b2"] * grad * grad
+        new = {"m": m, "r": r}
+        if self.amsgrad:
+            r = new["x"] = torch.maximum(state["x"], r)
         root, eps = scalars["root"], scalars["eps"]
         scale = (r * root * root + eps).sqrt() if self.eps_inside else r.sqrt() * root + eps
-        return params - scalars["rate"] * m / scale, {"m": m, "r": r}
+        return params - scalars["rate"] * m / scale, new

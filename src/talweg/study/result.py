@@ -86,7 +86,7 @@ class Study:
         """
         base = row.rule.partition("(")[0]
         if base in RULES:
-            return type(RULES[base].rule)(**row.settings)
+            return RULES[base].rule.changed(**row.settings)
         if row.rule in self.rules:
             return self.rules[row.rule].with_lr(row.lr)
         raise UserError(f"{row.rule} is not one of talweg's rules; its settings are {row.settings}")

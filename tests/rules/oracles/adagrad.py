@@ -12,13 +12,13 @@ def run(gradient, start, settings):
     p = np.array(start, dtype=np.float64)
     gradients = []
     path = []
-    for now in settings:
-        lr, eps = now["lr"], now["eps"]
+    for t, now in enumerate(settings, start=1):
+        lr, eps = now["lr"] / (1 + (t - 1) * now["lr_decay"]), now["eps"]
         g = gradient(p)
         gradients.append(g)
         p = p.copy()
         for i in range(len(p)):
-            r = sum(past[i] * past[i] for past in gradients)
+            r = settings[0]["initial"] + sum(past[i] * past[i] for past in gradients)
             root = math.sqrt(r + eps) if now["eps_inside"] else math.sqrt(r) + eps
             p[i] = p[i] - lr * g[i] / root
         path.append(p)

@@ -1,4 +1,4 @@
-"""Adam: Kingma and Ba (2015), algorithm 1."""
+"""Adam: Kingma and Ba (2015), algorithm 1; AMSGrad: Reddi, Kale, Kumar (2018)."""
 
 import math
 
@@ -7,7 +7,7 @@ import numpy as np
 
 def run(gradient, start, settings):
     p = np.array(start, dtype=np.float64)
-    m, r = np.zeros_like(p), np.zeros_like(p)
+    m, r, largest = np.zeros_like(p), np.zeros_like(p), np.zeros_like(p)
     path = []
     for t, now in enumerate(settings, start=1):
         lr, b1, b2, eps = now["lr"], now["beta1"], now["beta2"], now["eps"]
@@ -17,7 +17,8 @@ def run(gradient, start, settings):
             m[i] = b1 * m[i] + (1 - b1) * g[i]
             r[i] = b2 * r[i] + (1 - b2) * g[i] * g[i]
             m_hat = m[i] / (1 - b1**t)
-            r_hat = r[i] / (1 - b2**t)
+            largest[i] = max(largest[i], r[i])
+            r_hat = (largest[i] if now["amsgrad"] else r[i]) / (1 - b2**t)
             root = math.sqrt(r_hat + eps) if now["eps_inside"] else math.sqrt(r_hat) + eps
             p[i] = p[i] - lr * m_hat / root
         path.append(p)

@@ -1,0 +1,22 @@
+"""Maximising instead of minimising."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from talweg.core import Scalars, State
+from talweg.transforms.base import Transform
+
+
+@dataclass(frozen=True)
+class Ascent(Transform):
+    """The rule on the negative gradient, so that it climbs: PyTorch's ``maximize=True``.
+
+    Args:
+        rule: The rule inside.
+    """
+
+    def step(
+        self, params: Tensor, grad: Tensor, state: State, scalars: Scalars
+    ) -> tuple[Tensor, State]:
+        return super().step(params, -grad, state, scalars)

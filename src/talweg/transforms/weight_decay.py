@@ -1,0 +1,45 @@
+"""Weight decay, coupled and decoupled."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from talweg.core import Scalar, Scalars, State, hyper, option
+from talweg.transforms.base import Transform
+
+
+@dataclass(frozen=True)
+class WeightDecay(Transform):
+    """Pulls the parameters toward 0 at each step.
+
+    ``decoupled=True``: ``p ← p·(1 − lr·λ)`` before the rule's step: AdamW, SGDW.
+    ``decoupled=False``: ``g ← g + λ·p``, the gradient of ``λ/2·‖p‖²``: L2 regularisation, which an
+    adaptive rule rescales with the rest of the gradient.
+
+    With SGD both are the same. The paper's decoupled decay is ``p·(1 − η·λ)`` with a schedule η
+    apart from the rate; PyTorch and optax multiply by ``lr``, as here. A rule that looks ahead
+    adds its decay at the parameters, not at the look-ahead point.
+
+    Args:
+        rule: The rule inside.
+        weight_decay: ``λ``, at least 0.
+        decoupled: Which of the two.
+
+    Source: Loshchilov and Hutter, "Decoupled weight decay regularization" (2019), algorithms 1
+    and 2.
+    """
+
+    weight_decay: Scalar = hyper(1e-2, "share of a parameter taken away", at_least=0)
+    decoupled: bool = option(True, "apart from the gradient")
+
+    def scalars(self, t: Scalar) -> Scalars:
+        if self.decoupled:
+            return {**super().scalars(t), "kept": 1 - self.hypers["lr"] * self.weight_decay}
+        return {**super().scalars(t), "decay": self.weight_decay}
+
+    def step(
+        self, params: Tensor, grad: Tensor, state: State, scalars: Scalars
+    ) -> tuple[Tensor, State]:
+        if self.decoupled:
+            return super().step(params * scalars["kept"], grad, state, scalars)
+        return super().step(params, grad + scalars["decay"] * params, state, scalars)

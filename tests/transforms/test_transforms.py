@@ -1,0 +1,93 @@
+"""Transforms around rules: what they compute, and that they are rules themselves."""
+
+import pytest
+import torch
+
+from talweg import lanes, rules
+from talweg.core import UserError, stack
+from talweg.transforms import Ascent, WeightDecay
+
+
+def path(rule, steps=20) -> torch.Tensor:
+    """Parameters after each step on ``Σ (p − 1)²·i``."""
+    weights = torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64)
+    params = torch.tensor([3.0, -2.0, 0.5], dtype=torch.float64)
+    state, found = rule.init(params), []
+    for t in range(1, steps + 1):
+        grad = weights * 2 * (params - 1)
+        params, state = rule.step(params, grad, state, rule.scalars(t))
+        found.append(params)
+    return torch.stack(found)
+
+
+def torch_path(make, steps=20) -> torch.Tensor:
+    weights = torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64)
+    params = torch.nn.Parameter(torch.tensor([3.0, -2.0, 0.5], dtype=torch.float64))
+    optimizer, found = make([params]), []
+    for _ in range(steps):
+        params.grad = weights * 2 * (params.detach() - 1)
+        optimizer.step()
+        found.append(params.detach().clone())
+    return torch.stack(found)
+
+
+HEAVY = rules.Momentum(0.01, form="accumulate")
+
+
+@pytest.mark.parametrize(
+    ("rule", "make"),
+    [
+        (
+            WeightDecay(HEAVY, 0.1, decoupled=False),
+            lambda p: torch.optim.SGD(p, 0.01, momentum=0.9, weight_decay=0.1),
+        ),
+        (Ascent(HEAVY), lambda p: torch.optim.SGD(p, 0.01, momentum=0.9, maximize=True)),
+        (
+            Ascent(WeightDecay(rules.Adam(0.05), 0.1, decoupled=False)),
+            lambda p: torch.optim.Adam(p, 0.05, weight_decay=0.1, maximize=True),
+        ),
+        (
+            Ascent(WeightDecay(rules.Adam(0.05), 0.1)),
+            lambda p: torch.optim.AdamW(p, 0.05, weight_decay=0.1, maximize=True),
+        ),
+    ],
+)
+def test_takes_the_path_of_torch(rule, make):
+    torch.testing.assert_close(path(rule), torch_path(make), rtol=1e-12, atol=1e-12)
+
+
+def test_both_decays_are_one_for_plain_descent_and_two_for_adam():
+    def gap(rule):
+        pair = (path(WeightDecay(rule, 0.1, decoupled=choice)) for choice in (True, False))
+        return torch.sub(*pair).abs().max().item()
+
+    assert gap(rules.SGD(0.05)) < 1e-15
+    assert gap(rules.Adam(0.05)) > 1e-3
+
+
+def test_its_settings_are_those_inside_and_its_own():
+    rule = WeightDecay(rules.Adam(), weight_decay=0.5)
+    assert rule.settings["beta1"] == 0.9
+    assert rule.hypers["weight_decay"] == 0.5
+    assert rule.options == {"eps_inside": False, "amsgrad": False, "decoupled": True}
+    changed = rule.changed(lr=0.3, weight_decay=0.1, amsgrad=True)
+    assert changed == WeightDecay(rules.Adam(0.3, amsgrad=True), 0.1)
+    assert rule.moved(lr=0.0, weight_decay=-1.0).hypers["lr"] == 0.0
+    assert rule.structure != Ascent(rules.Adam()).structure
+    assert rule.structure == WeightDecay(rules.Adam(beta1=0.5)).structure
+    for wrong in ({"lr": 0}, {"weight_decay": -1}):
+        with pytest.raises(UserError, match="must be"):
+            rule.changed(**wrong)
+    with pytest.raises(UserError, match=r"rule must be a talweg\.rules object, got 'adam'"):
+        WeightDecay("adam")
+
+
+def test_stacks_and_trains_as_lanes():
+    chosen = [WeightDecay(rules.Adam(lr), decay) for lr in (0.01, 0.1) for decay in (0.0, 0.5)]
+    together = stack(chosen)
+    assert together.hypers["lr"].shape == together.hypers["weight_decay"].shape == (4, 1)
+    x = torch.randn(40, 2, generator=torch.Generator().manual_seed(0))
+    run = lanes.train(lambda: torch.nn.Linear(2, 1), (x, x[:, :1]), chosen, steps=200)
+    sizes = [run.params(lane)["weight"].norm().item() for lane in range(4)]
+    assert sizes[1] < 0.95 * sizes[0]
+    assert sizes[3] < 0.95 * sizes[2]
