@@ -112,6 +112,17 @@ def loss_for(loss: str | Loss | PerSample | None, target: Tensor, output: Tensor
 def _per_sample(function: PerSample) -> PerSample:
     def per_sample(output: Tensor, target: Tensor) -> Tensor:
         value = function(output, target)
+        count = len(target)
+        crossed = count in value.shape[1:2] and count not in (
+            *output.shape[1:2],
+            *target.shape[1:2],
+        )
+        if value.dim() and (len(value) != count or crossed):
+            raise UserError(
+                f"the loss must return one value per sample or a scalar: of an output "
+                f"{list(output.shape)} and a target {list(target.shape)} it made "
+                f"{list(value.shape)}"
+            )
         return value.reshape(value.shape[0], -1).mean(1) if value.dim() else value
 
     return per_sample

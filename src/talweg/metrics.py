@@ -58,8 +58,11 @@ def _root(mean: Tensor, target: Tensor, scale: Tensor) -> Tensor:  # noqa: ARG00
 
 
 def _explained(mean: Tensor, target: Tensor, scale: Tensor) -> Tensor:
-    spread = ((target - target.mean(0)).double() * scale).square().mean()
-    return 1 - mean / spread.clamp(min=torch.finfo(mean.dtype).tiny)
+    """NaN where the targets do not differ: there is nothing to explain."""
+    if (target == target[:1]).all():
+        return torch.full_like(mean, torch.nan)
+    exact = target.double()
+    return 1 - mean / ((exact - exact.mean(0)) * scale).square().mean()
 
 
 ACCURACY = METRICS.add(

@@ -6,6 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -13,7 +14,7 @@ import torch
 from torch import nn
 
 from talweg.activations import ACTIVATIONS, gain
-from talweg.core import UserError, choose, first_line
+from talweg.core import UserError, choose, first_line, listing
 
 Model: TypeAlias = str | nn.Module | Callable[[], nn.Module]
 
@@ -36,8 +37,8 @@ def mlp(
     """
     make = ACTIVATIONS[activation]
     for units in hidden:
-        if units < 1:
-            raise UserError(f"hidden layers need at least 1 unit, got {units}")
+        if not isinstance(units, Integral) or units < 1:
+            raise UserError(f"hidden must be whole numbers of at least 1, got {units!r}")
     layers: list[nn.Module] = [nn.Flatten()]
     scale = 1.0
     for fan_in, fan_out in zip((inputs, *hidden), hidden, strict=False):
@@ -102,16 +103,17 @@ def source_of(model: Model | ModelSource) -> ModelSource:
     """The source of a user's model.
 
     Args:
-        model: A callable that returns a module, ``"file.py:name"`` of one, or a module, which is
-            copied and re-initialised through its layers' ``reset_parameters``.
+        model: A callable that returns a new module, ``"file.py:name"`` of one, or a module, which
+            is copied and re-initialised through its layers' ``reset_parameters``.
 
     Raises:
-        UserError: If there is no such file or name, or it gives something else than a module.
+        UserError: If there is no such file or name, it gives something else than a module, or a
+            module has parameters that no layer can draw anew.
     """
     if isinstance(model, ModelSource):
         return model
     if isinstance(model, nn.Module):
-        return ModelSource(type(model).__name__, lambda: reinitialised(model))
+        return _copies_of(model, type(model).__name__)
     if isinstance(model, str):
         return _from_file(model)
     if not callable(model):
@@ -122,14 +124,35 @@ def source_of(model: Model | ModelSource) -> ModelSource:
     return ModelSource(getattr(model, "__name__", "model"), _checked(model, "the model callable"))
 
 
+RESETS = ("reset_parameters", "_reset_parameters")
+"""What layers call the method that draws their parameters; attention has the second."""
+
+
 def reinitialised(model: nn.Module) -> nn.Module:
-    """A copy of a module whose layers have drawn new parameters."""
+    """A copy of a module whose layers have drawn new parameters, the innermost first."""
     fresh = copy.deepcopy(model)
-    for layer in fresh.modules():
-        reset = getattr(layer, "reset_parameters", None)
-        if callable(reset):
-            reset()
+    for layer in reversed(list(fresh.modules())):
+        for name in RESETS:
+            reset = getattr(layer, name, None)
+            if callable(reset):
+                reset()
     return fresh
+
+
+def _copies_of(model: nn.Module, name: str) -> ModelSource:
+    drawn = {
+        parameter
+        for layer in model.modules()
+        if any(callable(getattr(layer, reset, None)) for reset in RESETS)
+        for parameter in layer.parameters()
+    }
+    kept = [key for key, parameter in model.named_parameters() if parameter not in drawn]
+    if kept:
+        raise UserError(
+            f"{name} cannot be re-initialised: no layer has a reset_parameters for "
+            f"{listing(kept)}; pass a callable that builds the module"
+        )
+    return ModelSource(name, lambda: reinitialised(model))
 
 
 def _checked(make: Callable[[], nn.Module], what: str) -> Callable[[], nn.Module]:
@@ -171,12 +194,16 @@ def _from_file(text: str) -> ModelSource:
         raise choose(f"model in {path_text}", name, own)
     found: Any = getattr(module, name)
     if isinstance(found, nn.Module):
-        return ModelSource(name, lambda: reinitialised(found))
+        return _copies_of(found, name)
     if not callable(found):
         raise UserError(f"{text} must be a callable that returns an nn.Module, got {found!r}")
+    try:
+        parameters = inspect.signature(found).parameters.values()
+    except ValueError:  # a built-in
+        parameters = ()
     needed = [
         parameter.name
-        for parameter in inspect.signature(found).parameters.values()
+        for parameter in parameters
         if parameter.default is parameter.empty
         and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
     ]

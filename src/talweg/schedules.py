@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import torch
 from torch import Tensor
 
-from talweg.core import Registry, Scalar, UserError
+from talweg.core import Registry, Scalar, UserError, first_line
 
 
 @dataclass(frozen=True)
@@ -77,4 +78,12 @@ def schedule_of(schedule: str | Schedule | None) -> Schedule:
         return SCHEDULES[schedule]
     if not callable(schedule):
         raise UserError(f"a schedule is a name or a callable, got {type(schedule).__name__}")
+    steps = torch.arange(3, dtype=torch.float64).view(-1, 1, 1)
+    try:
+        torch.as_tensor(schedule(0.1, steps, Span(3, 1)), dtype=torch.float64).expand(3, 1, 1)
+    except Exception as error:
+        raise UserError(
+            f"a schedule takes (start value, steps, span) and gives a value for each step: "
+            f"{first_line(error)}"
+        ) from error
     return schedule

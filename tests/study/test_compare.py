@@ -301,7 +301,7 @@ def bad_norm() -> nn.Module:
         ({"epochs": 0}, "epochs must be a whole number of at least 1, got 0"),
         ({"seeds": 2.5}, "seeds must be a whole number of at least 1, got 2.5"),
         ({"batch_size": -4}, "batch_size must be a whole number of at least 1, got -4"),
-        ({"hidden": [0]}, "hidden layers need at least 1 unit, got 0"),
+        ({"hidden": [0]}, "hidden must be whole numbers of at least 1, got 0"),
         ({"activation": "rleu"}, "did you mean 'relu'"),
         ({"schedule": "cosin"}, "unknown schedule 'cosin'"),
         ({"metric": "rmse"}, "rmse is no metric for classification"),

@@ -1,6 +1,8 @@
 """The run folder: atomic, readable at any moment, and never unpickled."""
 
 import json
+import shutil
+import signal
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,6 +10,7 @@ import pytest
 
 import talweg
 from talweg.study.folder import RunFolder, read_metrics, write_atomically
+from talweg.study.interrupts import one_interrupt
 
 
 def test_a_folder_holds_its_record_as_soon_as_it_is_there(tmp_path: Path):
@@ -62,7 +65,9 @@ def test_a_folder_in_use_is_refused(tmp_path: Path):
         (None, "it has no study.json"),
         ("{", "is not a study's record"),
         ("[]", "is not a study's record"),
+        ("5", "is not a study's record"),
         ('{"format": 99}', "has format 99; this talweg reads format 1"),
+        ('{"format": 1}', "is not a study's record: it has no name, status"),
     ],
 )
 def test_what_is_no_study_is_told_so(tmp_path: Path, content: str | None, message: str):
@@ -83,3 +88,73 @@ def test_metrics_are_plain_parquet(tmp_path: Path):
     folder.flush()
     schema = pa.parquet.read_schema(folder.path / "metrics" / "00001.parquet")
     assert schema.names == ["lane", "step", "epoch", "split", "metric", "value"]
+
+
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("study") / "run"
+    chosen = {"rules": ["sgd", "adam"], "lrs": [0.1], "seeds": 2, "tune_seeds": 1, "epochs": 3}
+    talweg.compare("mlp", "iris", **chosen, progress=False, out=out)
+    return out
+
+
+def copied(folder: Path, to: Path) -> Path:
+    return shutil.copytree(folder, to / "copy")
+
+
+def test_metrics_that_are_gone_are_missed(complete: Path, tmp_path: Path):
+    folder = copied(complete, tmp_path)
+    sorted((folder / "metrics").iterdir())[-1].unlink()
+    with pytest.raises(talweg.UserError, match=r"is damaged: \d+ of its \d+ rows of metrics"):
+        talweg.load(folder)
+
+
+@pytest.mark.parametrize("key", ["lanes", "task", "rules", "status", "machine", "total_steps"])
+def test_a_record_without_a_part_is_told_so(complete: Path, tmp_path: Path, key: str):
+    folder = copied(complete, tmp_path)
+    record = json.loads((folder / "study.json").read_text())
+    (folder / "study.json").write_text(json.dumps({k: v for k, v in record.items() if k != key}))
+    with pytest.raises(talweg.UserError, match=f"it has no {key}"):
+        talweg.load(folder)
+    (folder / "study.json").write_text(json.dumps(record | {key: 1.5}))
+    with pytest.raises(talweg.UserError, match=f"its '{key}' is damaged"):
+        talweg.load(folder)
+
+
+def test_a_checkpoint_that_is_cut_off_or_of_another_rule_is_refused(complete: Path, tmp_path: Path):
+    folder = copied(complete, tmp_path)
+    study = talweg.load(folder)
+    assert study.params(1)
+    about = json.loads((folder / "checkpoint" / "winner.json").read_text())
+    (folder / "checkpoint" / "winner.json").write_text(json.dumps(about | {"rule": "lion"}))
+    with pytest.raises(talweg.UserError, match="holds lion, but the winner is"):
+        study.params()
+    (folder / "checkpoint" / "winner.json").write_text(json.dumps(about))
+    tensors = folder / "checkpoint" / "winner.safetensors"
+    tensors.write_bytes(tensors.read_bytes()[:50])
+    with pytest.raises(talweg.UserError, match="cannot be read"):
+        study.params()
+
+
+def test_a_folder_that_vanishes_is_told_in_one_line(tmp_path: Path):
+    folder = RunFolder.create(tmp_path / "run", "digits", {})
+    shutil.rmtree(tmp_path / "run")
+    folder.add(0, 1, 0.1, "train", "loss", 1.0)
+    with pytest.raises(talweg.UserError, match=r"cannot write to the run folder .*no such file"):
+        folder.flush()
+
+
+def test_a_second_press_of_ctrl_c_does_not_disturb_what_is_put_away(monkeypatch):
+    heard = []
+    with one_interrupt():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            heard.append("first")
+        signal.raise_signal(signal.SIGINT)
+        heard.append("put away")
+        monkeypatch.setattr("talweg.study.interrupts.PATIENCE", -1.0)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert heard == ["first", "put away"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

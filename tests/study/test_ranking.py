@@ -239,3 +239,47 @@ def test_a_best_rate_at_the_edge_of_the_grid_is_pointed_out():
     assert "highest rate tried, 10: a higher one may be better" in " ".join(
         sentences(history, rank(history))
     )
+
+
+def test_an_undefined_second_metric_is_no_divergence():
+    """R² is not defined where the targets are equal; the root mean squared error decides."""
+    about = {"metric": "rmse", "higher_is_better": False, "baseline": 9.0, "test_baseline": 9.0}
+    maker = Maker(record({"a": [0.1]}, **about))
+    maker.lane("tune", "a", 0.1, 100, [9.0, 4.0])
+    maker.lane("final", "a", 0.1, 0, [9.0, 4.0])
+    maker.rows += [(lane, 10, 1.0, "validation", "r2", math.nan) for lane in (0, 1)]
+    history = maker.history()
+    assert history.diverged == {}
+    assert rank(history)[0].scores == (4.0,)
+
+
+def test_where_nothing_beats_the_constant_prediction_no_rate_is_good_and_no_target_is_set():
+    maker = three_rules()
+    maker.record["task"] |= {"baseline": 0.99, "test_baseline": 0.99}
+    history = maker.history()
+    assert near_best(history) is None
+    assert all(row.good is None for row in rank(history))
+
+
+def test_the_time_to_target_is_when_half_of_the_seeds_are_there():
+    maker = Maker(record({"a": [0.1]}))
+    maker.lane("tune", "a", 0.1, 100, [0.1, 0.9, 0.9, 0.9])
+    for seed, first in enumerate((1, 3, 2, 9)):
+        maker.lane("final", "a", 0.1, seed, [0.1, *(0.9 if e >= first else 0.2 for e in (1, 2, 3))])
+    assert rank(maker.history())[0].steps_to_target == 20
+    maker.lane("final", "a", 0.1, 4, [0.1, 0.2, 0.2, 0.2])
+    assert rank(maker.history())[0].steps_to_target == 30
+    for seed in (5, 6):
+        maker.lane("final", "a", 0.1, seed, [0.1, 0.2, 0.2, 0.2])
+    assert rank(maker.history())[0].steps_to_target is None
+
+
+def test_too_few_seeds_are_told_without_impossible_differences():
+    """No two accuracies differ by more than 100 points."""
+    maker = Maker(record({"a": [0.1], "b": [0.1], "c": [0.1]}, lowest=0.0, highest=1.0))
+    for rule, scores in {"a": (0.9, 0.8), "b": (0.7, 0.95), "c": (0.85, 0.6)}.items():
+        maker.lane("tune", rule, 0.1, 100, [0.1, 0.9])
+        for seed, score in enumerate(scores):
+            maker.lane("final", rule, 0.1, seed, [0.1, score])
+    told = " ".join(sentences(maker.history(), rank(maker.history())))
+    assert "2 seeds are too few to tell two typical rules apart here; 8 seeds do" in told

@@ -42,8 +42,12 @@ def compare(
     tune_seeds: Annotated[int, typer.Option(help="Seeds that rates are chosen on.")] = 2,
     epochs: Annotated[int, typer.Option(help="Passes over the training part.")] = 20,
     batch_size: Annotated[str, typer.Option(help="Samples per batch, or full.")] = "64",
-    hidden: Annotated[str, typer.Option(help="Units of the MLP's hidden layers.")] = "128,128",
-    activation: Annotated[str, typer.Option(help="Activation of the MLP.")] = "relu",
+    hidden: Annotated[
+        str | None, typer.Option(help="Units of the MLP's hidden layers; default: 128,128.")
+    ] = None,
+    activation: Annotated[
+        str | None, typer.Option(help="Activation of the MLP; default: relu.")
+    ] = None,
     schedule: Annotated[
         str, typer.Option(help="Of the learning rate: constant or linear.")
     ] = "constant",
@@ -82,7 +86,7 @@ def compare(
         out=out,
         progress=not quiet,
         reach=reach,
-        hidden=_whole_numbers("hidden", hidden),
+        hidden=None if hidden is None else _whole_numbers("hidden", hidden),
         activation=activation,
         strategy=strategy,
         kind=kind,

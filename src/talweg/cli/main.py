@@ -59,7 +59,9 @@ def main() -> None:
     except UserError as error:
         _fail(str(error))
     except (typer.Abort, KeyboardInterrupt):
-        _fail("interrupted before anything was measured", 130)
+        _fail("interrupted", 130)
+    except OSError as error:  # the terminal or the file that the output goes to
+        _fail(f"cannot write the output: {error.strerror or error}", 1)
     except typer.TyperException as error:  # a missing argument, an unknown option
         _fail(error.format_message())
 

@@ -22,12 +22,12 @@ def nearest(given: str, allowed: Iterable[str]) -> str | None:
     return by_lower[(swapped or found)[0]] if found else None
 
 
-def choose(what: str, given: str, allowed: Iterable[str], more: str = "") -> UserError:
+def choose(what: str, given: object, allowed: Iterable[str], more: str = "") -> UserError:
     """The error for a name that is not among the allowed ones.
 
     Args:
         what: What the name stands for, such as ``"rule"``.
-        given: The name that was given.
+        given: What was given for a name.
         allowed: The names that would have been accepted.
         more: Where to find out more, such as a command; shown in brackets.
 
@@ -37,7 +37,7 @@ def choose(what: str, given: str, allowed: Iterable[str], more: str = "") -> Use
     words = list(allowed)
     if not words:
         return UserError(f"unknown {what} {given!r}: there is none")
-    close = nearest(given, words)
+    close = nearest(given, words) if isinstance(given, str) else None
     question = f"; did you mean {close!r}?" if close else ""
     return UserError(
         f"unknown {what} {given!r}{question} ({more or 'allowed: ' + ', '.join(words)})"

@@ -96,7 +96,9 @@ def _decide(column: Column, name: str, distinct: NDArray[Any]) -> tuple[str, tup
     if column.flavour in ("text", "truth"):
         return "classification", ()
     whole = bool((distinct == np.round(distinct)).all())
-    if column.flavour == "time" or not whole:
+    if column.flavour == "time":
+        return "regression", (f"target {name!r} holds dates or times, turned into seconds",)
+    if not whole:
         return "regression", ()
     count, rows = len(distinct), len(column.values)
     numbered = bool((distinct == np.arange(count)).all()) and rows >= 10 * count

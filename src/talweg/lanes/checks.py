@@ -64,7 +64,38 @@ def fitting_loss(loss: str | Loss | PerSample | None, module: nn.Module, samples
             f"the model returns {values} values per sample, "
             f"but the target has {math.prod(y.shape[1:])}"
         )
+    elif chosen.name == "mean-squared-error" and _long(output) != _long(y):
+        raise UserError(
+            f"the model returns samples of shape {list(output.shape[1:])}, "
+            f"but those of the target have {list(y.shape[1:])}"
+        )
     return chosen
+
+
+def _long(values: Tensor) -> list[int]:
+    """The shape of a sample, without sides of length 1."""
+    return [side for side in values.shape[1:] if side != 1]
+
+
+def check_alike(name: str, held_out: Samples, trained: Samples) -> None:
+    """Complains of held-out samples that are not like those trained on.
+
+    Raises:
+        UserError: If shapes or kinds of target differ, or a class is unknown.
+    """
+    for what, ours, theirs in (("x", held_out.x, trained.x), ("y", held_out.y, trained.y)):
+        if ours.shape[1:] != theirs.shape[1:]:
+            raise UserError(
+                f"{what} of {name!r} has samples of shape {list(ours.shape[1:])}, "
+                f"but {list(theirs.shape[1:])} is trained on"
+            )
+    if held_out.y.is_floating_point() != trained.y.is_floating_point():
+        raise UserError(f"y of {name!r} is {held_out.y.dtype}, but {trained.y.dtype} is trained on")
+    if not trained.y.is_floating_point() and held_out.y.max() > trained.y.max():
+        raise UserError(
+            f"y of {name!r} has class {int(held_out.y.max())}, "
+            f"but the highest trained on is {int(trained.y.max())}"
+        )
 
 
 def sizes_of(samples: Samples) -> tuple[int, int]:

@@ -113,6 +113,7 @@ class Engine:
         self.batch = min(len(samples), batch_size or len(samples))
         self._say = say
         keep_freed_memory()
+        self._check_seeds()
         self._check_batches()
         self.strategy = self._choose(strategy)
         self.width = choose_width(lane_counts, self.layout.size, self.device)
@@ -256,6 +257,21 @@ class Engine:
         """As many samples as a batch has, but few."""
         return self.samples.x[: min(batch, 8)], self.samples.y[: min(batch, 8)]
 
+    def _check_seeds(self) -> None:
+        """Complains of a model that is the same object for every seed; says if all start alike."""
+        other = self._build(1)
+        pairs = list(zip(self.module.parameters(), other.parameters(), strict=True))
+        if any(a.numel() and a.data_ptr() == b.data_ptr() for a, b in pairs):
+            raise UserError(
+                f"{self.source.name} gives the same module at every call, which training would "
+                f"change: build a new one, or pass the module itself to have it re-initialised"
+            )
+        if pairs and all(torch.equal(a, b) for a, b in pairs):
+            self._say(
+                "the model starts from the same parameters with every seed: "
+                "seeds differ in the order of batches alone"
+            )
+
     def _check_batches(self) -> None:
         """Complains of a model that cannot be trained on the batches to come."""
 
@@ -307,7 +323,7 @@ def device_of(device: str | torch.device | None) -> torch.device:
     try:
         chosen = torch.device(device)
         torch.zeros(1, device=chosen).item()  # the meta device has no values
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, TypeError) as error:
         usable = "cpu, cuda" if torch.cuda.is_available() else "cpu"
         raise UserError(f"device {str(device)!r} cannot be used here (usable: {usable})") from error
     return chosen

@@ -45,6 +45,8 @@ def trial_alone(
     start = layout.flatten(module), layout.rest(module)
     try:
         return _trial(OneModule(module, layout, loss), 1, start, x, y, noise)
+    except UserError:
+        raise
     except Exception as error:
         count = f"{len(x)} sample{'s' if len(x) > 1 else ''}"
         raise UserError(
@@ -80,7 +82,11 @@ def why_not(
         missing = re.search(
             r"batching rule for (aten::\w+)|[Bb]atching rule .*(aten::\w+)", str(error)
         )
-        return f"torch cannot batch {missing[1] or missing[2]}" if missing else first_line(error)
+        if missing:
+            return f"torch cannot batch {missing[1] or missing[2]}"
+        if ".item()" in str(error) or "data-dependent control flow" in str(error):
+            return "it reads the value of a tensor in Python, as .item() or an if does"
+        return first_line(error)
     if not torch.equal(alone[0].gradient, alone[1].gradient):
         return None  # the model draws random numbers: there is nothing to compare with
     for what, ours, theirs in zip(Trial._fields, found, alone[0], strict=True):

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from talweg.core import Rule, UserError, choose, whole_number
-from talweg.data import BatchOrder, as_samples
-from talweg.lanes.checks import sizes_of
+from talweg.data import BatchOrder, Samples, as_samples
+from talweg.lanes.checks import check_alike, sizes_of
 from talweg.lanes.engine import Engine, Plan, Result, steps_of
 from talweg.lanes.evaluate import Reading
 from talweg.losses import Loss, PerSample
@@ -45,7 +45,7 @@ class Run:
             UserError: If there is no such lane.
         """
         count = len(self.status)
-        if not -count <= lane < count:
+        if not isinstance(lane, int) or not -count <= lane < count:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UserError(f"lane must be from 0 to {count - 1}, got {lane}")
         return self._engine.layout.state_dict(*self._result.states[lane % count])
 
@@ -114,6 +114,8 @@ def train(
     (torch.Size([2, 30]), 'ok')
     """
     rules = [rules] if isinstance(rules, (Rule, str)) else rules
+    if not isinstance(rules, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UserError(f"rules must be names or talweg.rules objects, got {rules!r}")
     seeds = list(seeds) if isinstance(seeds, Iterable) else [seeds]
     chosen = [named(rule).rule for rule in rules]
     if not chosen:
@@ -151,8 +153,8 @@ def train(
         all_seeds,
         total,
         schedules,
-        {name: as_samples(held_out) for name, held_out in (evaluate or {}).items()},
-        metrics,
+        _held_out(evaluate, samples),
+        _fitting(metrics, samples),
     )
     result = engine.train(plan, each)
     status = tuple(
@@ -160,6 +162,25 @@ def train(
         for lane in range(len(chosen))
     )
     return Run(result.losses, status, engine.strategy, tuple(notes), engine, result)
+
+
+def _held_out(evaluate: Mapping[str, Any] | None, trained: Samples) -> dict[str, Samples]:
+    if evaluate is not None and not isinstance(evaluate, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UserError(f"evaluate must be {{name: (X, y)}}, got {type(evaluate).__name__}")
+    found = {name: as_samples(held_out) for name, held_out in (evaluate or {}).items()}
+    for name, samples in found.items():
+        check_alike(name, samples, trained)
+    return found
+
+
+def _fitting(metrics: Sequence[Metric], samples: Samples) -> list[Metric]:
+    kind = "regression" if samples.y.is_floating_point() else "classification"
+    for metric in metrics:
+        if not isinstance(metric, Metric):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UserError(f"metrics must be talweg.metrics.Metric objects, got {metric!r}")
+        if metric.kind != kind:
+            raise UserError(f"{metric.name} is no metric for {kind}")
+    return list(metrics)
 
 
 def schedules_of(

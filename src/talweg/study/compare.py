@@ -25,8 +25,9 @@ from talweg.models import Model, ModelSource, mlp_source, source_of
 from talweg.rules import STANDARD, NamedRule, default_lrs, named
 from talweg.schedules import Schedule, schedule_of
 from talweg.study.folder import RunFolder
+from talweg.study.interrupts import one_interrupt
 from talweg.study.live import Board, Display, Log
-from talweg.study.record import new_record
+from talweg.study.record import constant_score, new_record
 from talweg.study.result import Study, load
 from talweg.study.runner import Runner
 
@@ -55,8 +56,8 @@ def compare(
     progress: bool = True,
     *,
     reach: float | None = None,
-    hidden: int | Sequence[int] = (128, 128),
-    activation: str = "relu",
+    hidden: int | Sequence[int] | None = None,
+    activation: str | None = None,
     strategy: str = "auto",
     kind: str | None = None,
     missing: str | None = None,
@@ -89,8 +90,8 @@ def compare(
         progress: Whether to show progress on the error stream.
         reach: The target: the validation score whose first reaching is timed. None for 95% of
             the way from the constant prediction to the best score found in tuning.
-        hidden: Units of the MLP's hidden layers.
-        activation: The MLP's activation.
+        hidden: Units of the MLP's hidden layers; None for 128 and 128.
+        activation: The MLP's activation; None for ReLU.
         strategy: See `talweg.lanes.train`.
         kind: ``"classification"`` or ``"regression"``; None to go by the target.
         missing: ``"median"`` fills gaps in the features, ``"error"`` refuses them; None fills
@@ -109,9 +110,8 @@ def compare(
     epochs = whole_number("epochs", epochs)
     batch_size = None if batch_size is None else whole_number("batch_size", batch_size)
     split_seed = whole_number("split_seed", split_seed, at_least=0)
-    if reach is not None and not (isinstance(reach, Real) and math.isfinite(reach)):
-        raise UserError(f"reach must be a finite number, got {reach}")
-    reach = None if reach is None else float(reach)
+    if not isinstance(scale, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UserError(f"scale must be true or false, got {scale!r}")
     if isinstance(target, float):
         raise UserError(
             f"target is the column to predict; for a score to reach, pass reach={target}"
@@ -121,6 +121,8 @@ def compare(
     loaded = load_data(data, target=target, kind=kind, missing=missing)
     splits = split(loaded, seed=split_seed, scale=scale)
     metrics = _metrics(metric, splits.kind)
+    _check_scores(metrics[0], splits)
+    reach = _reach(reach, metrics[0])
     steps = epochs * BatchOrder(len(splits.train), batch_size, 0).steps_per_epoch
     lane_counts = [sum(map(len, grids)) * tune_seeds, len(chosen) * seeds]
     log = Log()
@@ -173,18 +175,44 @@ def compare(
     )
     labels = {rule.name: rule.label for rule in chosen}
     board = Board(record["task"], labels)
-    with Display(board, record["task"], sum(lane_counts) * steps, progress) as display:
-        for line in (*splits.notes, *log.lines):
-            display.say(line)
-        log.listeners.append(display.say)
-        by_name = {rule.name: rule for rule in chosen}
-        runner = Runner(engine, plan, splits, by_name, record, folder, display)
-        first = max(TUNE_SEEDS_FROM, seeds)
-        runner.run(range(first, first + tune_seeds), range(seeds))
-    study = load(folder.path)
-    study.rules = by_name
-    study.report()
+    by_name = {rule.name: rule for rule in chosen}
+    with one_interrupt():
+        with Display(board, record["task"], sum(lane_counts) * steps, progress) as display:
+            for line in (*splits.notes, *log.lines):
+                display.say(line)
+            log.listeners.append(display.say)
+            runner = Runner(engine, plan, splits, by_name, record, folder, display)
+            first = max(TUNE_SEEDS_FROM, seeds)
+            runner.run(range(first, first + tune_seeds), range(seeds))
+        study = load(folder.path)
+        study.rules = by_name
+        study.report()
     return study
+
+
+def _reach(reach: float | None, metric: Metric) -> float | None:
+    if reach is None:
+        return None
+    if isinstance(reach, bool) or not isinstance(reach, Real) or not math.isfinite(reach):
+        raise UserError(f"reach must be a finite number, got {reach!r}")
+    low, high = metric.lowest, metric.highest
+    if (low is not None and reach < low) or (high is not None and reach > high):
+        bounds = [f"at least {low:g}"] if low is not None else []
+        bounds += [f"at most {high:g}"] if high is not None else []
+        raise UserError(
+            f"reach must be {' and '.join(bounds)}, as the metric is {metric.name}, got {reach:g}"
+        )
+    return float(reach)
+
+
+def _check_scores(metric: Metric, splits: Splits) -> None:
+    """Complains of a metric that is not defined on these parts, as R² is of one value."""
+    for part in ("validation", "test"):
+        if math.isnan(constant_score(splits, getattr(splits, part), metric)):
+            raise UserError(
+                f"{metric.name} is not defined on the {part} part: all its targets are equal; "
+                f"choose another metric"
+            )
 
 
 def _rules(rules: OneRule | Sequence[OneRule] | None) -> list[NamedRule]:
@@ -192,6 +220,8 @@ def _rules(rules: OneRule | Sequence[OneRule] | None) -> list[NamedRule]:
         rules = split_calls(rules)
     elif isinstance(rules, (Rule, NamedRule)):
         rules = [rules]
+    if rules is not None and not isinstance(rules, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UserError(f"rules must be names or talweg.rules objects, got {rules!r}")
     for rule in rules or ():
         if isinstance(rule, str) and "lr" in parse_call(rule)[1]:
             raise UserError(f"learning rates are given as lrs, not within a rule, got {rule!r}")
@@ -239,12 +269,20 @@ def _grids(
 
 
 def _source(
-    model: Model, splits: Splits, hidden: int | Sequence[int], activation: str
+    model: Model,
+    splits: Splits,
+    hidden: int | Sequence[int] | None,
+    activation: str | None,
 ) -> ModelSource:
-    hidden = list(hidden) if isinstance(hidden, Iterable) else [hidden]
     if isinstance(model, str) and model == "mlp":
         inputs, outputs = sizes_of(splits.train)
-        return mlp_source(inputs, max(outputs, len(splits.classes)), hidden, activation)
+        layers = (128, 128) if hidden is None else hidden
+        units = tuple(layers) if isinstance(layers, Iterable) else (layers,)
+        shape = inputs, max(outputs, len(splits.classes)), units
+        return mlp_source(*shape, activation or "relu")
+    for name, value in (("hidden", hidden), ("activation", activation)):
+        if value is not None:
+            raise UserError(f"{name} shapes the mlp and cannot change a model of your own")
     if isinstance(model, str) and ":" not in model and not model.endswith(".py"):
         raise choose("model", model, ["mlp"], "'mlp' or 'file.py:name'")
     return source_of(model)

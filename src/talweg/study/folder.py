@@ -7,7 +7,8 @@ under a temporary name, flushed to the disk and renamed. Nothing is ever unpickl
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import NoneType
@@ -15,13 +16,30 @@ from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from talweg.core import UserError
+from talweg.core import UserError, listing
 from talweg.study.history import SCHEMA
 
 RECORD, METRICS, CHECKPOINT = "study.json", "metrics", "checkpoint"
+PARTS: dict[str, type] = {
+    "name": str,
+    "status": str,
+    "asked": dict,
+    "task": dict,
+    "data": dict,
+    "model": dict,
+    "steps_per_epoch": int,
+    "total_steps": int,
+    "rules": list,
+    "lanes": list,
+    "log": list,
+    "versions": dict,
+    "machine": dict,
+}
+"""What a record holds at least."""
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -52,10 +70,14 @@ class RunFolder:
 
     Args:
         path: An existing folder.
+
+    Attributes:
+        rows: How many rows of metrics have been written.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.rows = 0
         self._parts = 0
         self._waiting: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
 
@@ -73,6 +95,8 @@ class RunFolder:
         """
         if not isinstance(out, (str, os.PathLike, NoneType)):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UserError(f"out must be a path, got {type(out).__name__}")
+        if out == "":
+            raise UserError("out must be a path, got ''")
         path = Path(out) if out is not None else _fresh_name(name)
         try:
             if path.is_dir() and any(path.iterdir()):
@@ -102,10 +126,25 @@ class RunFolder:
     @classmethod
     def _fill(cls, path: Path, record: Mapping[str, Any]) -> None:
         (path / METRICS).mkdir()
-        cls(path).write_record(record)
+        cls(path)._write_record(record)
+
+    @contextmanager
+    def _writing(self) -> Generator[None]:
+        """Inside, a full disk or a folder that vanished is told as bad input is."""
+        try:
+            yield
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise UserError(
+                f"cannot write to the run folder {str(self.path)!r}: {reason}"
+            ) from error
 
     def write_record(self, record: Mapping[str, Any]) -> None:
         """Replaces ``study.json``."""
+        with self._writing():
+            self._write_record(record)
+
+    def _write_record(self, record: Mapping[str, Any]) -> None:
         text = json.dumps(record, indent=1, allow_nan=False, ensure_ascii=False)
         write_atomically(self.path / RECORD, lambda file: file.write(text.encode()))
 
@@ -123,19 +162,22 @@ class RunFolder:
             return
         table = pa.table(self._waiting, schema=SCHEMA)
         path = self.path / METRICS / f"{self._parts + 1:05d}.parquet"
-        write_atomically(path, lambda file: pq.write_table(table, file))
+        with self._writing():
+            write_atomically(path, lambda file: pq.write_table(table, file))
         self._parts += 1
+        self.rows += len(table)
         for column in self._waiting.values():
             column.clear()
 
     def write_checkpoint(self, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
         """Writes ``checkpoint/winner.safetensors`` and what is in it as json."""
         folder = self.path / CHECKPOINT
-        folder.mkdir(exist_ok=True)
         data = save({name: value.contiguous().cpu() for name, value in tensors.items()})
-        write_atomically(folder / "winner.safetensors", lambda file: file.write(data))
         text = json.dumps(about, indent=1)
-        write_atomically(folder / "winner.json", lambda file: file.write(text.encode()))
+        with self._writing():
+            folder.mkdir(exist_ok=True)
+            write_atomically(folder / "winner.safetensors", lambda file: file.write(data))
+            write_atomically(folder / "winner.json", lambda file: file.write(text.encode()))
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -150,11 +192,17 @@ def read_record(path: Path) -> dict[str, Any]:
         raise UserError(f"{str(path)!r} is not a run folder: {what}")
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
-        known = record["format"]
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise UserError(f"{str(file)!r} is not a study's record: {error}") from error
-    if known != 1:
-        raise UserError(f"{str(file)!r} has format {known}; this talweg reads format 1")
+    held: dict[str, Any] = record if isinstance(record, dict) else {}
+    if held.get("format", 1) != 1:
+        raise UserError(f"{str(file)!r} has format {held['format']}; this talweg reads format 1")
+    missing = [key for key in ("format", *PARTS) if key not in held]
+    if missing:
+        raise UserError(f"{str(file)!r} is not a study's record: it has no {listing(missing)}")
+    for key, kind in PARTS.items():
+        if not isinstance(record[key], kind):
+            raise UserError(f"{str(file)!r} is not a study's record: its {key!r} is damaged")
     return record
 
 
@@ -163,23 +211,33 @@ def read_metrics(path: Path) -> Any:
     files = sorted((path / METRICS).glob("*.parquet"))
     try:
         tables = [pq.ParquetFile(file).read().cast(SCHEMA) for file in files]
-    except (pa.ArrowException, ValueError) as error:
+    except (pa.ArrowException, ValueError, OSError) as error:
         raise UserError(f"the metrics of {str(path)!r} cannot be read: {error}") from error
     return pa.concat_tables([SCHEMA.empty_table(), *tables])
 
 
-def read_checkpoint(path: Path) -> dict[str, Tensor]:
+def read_checkpoint(path: Path, winner: str) -> dict[str, Tensor]:
     """The tensors of ``checkpoint/winner.safetensors``: ``"SEED/PARAMETER"`` → value.
 
+    Args:
+        path: The run folder.
+        winner: Whose they must be.
+
     Raises:
-        UserError: If the study ended before there was a winner.
+        UserError: If the study ended before there was a winner, or they are another rule's.
     """
     file = path / CHECKPOINT / "winner.safetensors"
     if not file.is_file():
         raise UserError(
             f"{str(path)!r} has no checkpoint: the study ended before there was a winner"
         )
-    return load_file(file)
+    try:
+        about = json.loads(file.with_name("winner.json").read_text(encoding="utf-8"))
+        if about["rule"] != winner:
+            raise UserError(f"{str(file)!r} holds {about['rule']}, but the winner is {winner}")
+        return load_file(file)
+    except (SafetensorError, OSError, json.JSONDecodeError, KeyError) as error:
+        raise UserError(f"{str(file)!r} cannot be read: {error}") from error
 
 
 def _fresh_name(name: str) -> Path:

@@ -71,9 +71,11 @@ class History:
 
     @cached_property
     def diverged(self) -> dict[int, int]:
-        """Lane → step at which it diverged, or at which a held-out score was no longer finite."""
+        """Lane → step at which it diverged, or its held-out loss or score was no longer finite."""
         found: dict[int, int] = {}
         for (lane, _, metric), series in self._series.items():
+            if metric not in ("diverged", "loss", self.record["task"]["metric"]):
+                continue
             bad = (
                 series.steps[:1]
                 if metric == "diverged"

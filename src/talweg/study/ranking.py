@@ -32,7 +32,7 @@ class Row:
         high: Upper end.
         scores: One per seed; a lane that diverged counts as the constant prediction.
         loss: Mean test loss of the lanes that did not diverge.
-        steps_to_target: Median over seeds; None if fewer than half of them got there.
+        steps_to_target: By when half of the seeds had got there; None if fewer did.
         epochs_to_target: The same in epochs.
         reached: Share of seeds that reached the target.
         diverged: Share of all its lanes that diverged, tuning included.
@@ -141,12 +141,13 @@ def best_rate(history: History, rule: str) -> Rate | None:
 def near_best(history: History) -> float | None:
     """The validation score from which on a rate is good, and the target if none is given.
 
-    It lies `NEAR_BEST` of the way from the constant prediction to the best score in tuning.
+    It lies `NEAR_BEST` of the way from the constant prediction to the best score in tuning; there
+    is none if nothing beat the constant prediction.
     """
     sign, constant = sign_of(history), baseline(history, "validation")
     best = [best_rate(history, rule["name"]) for rule in history.record["rules"]]
     scores = [sign * rate.score for rate in best if rate is not None and not math.isnan(rate.score)]
-    if not scores:
+    if not scores or max(scores) <= sign * constant:
         return None
     return constant + NEAR_BEST * (sign * max(scores) - constant)
 
@@ -202,8 +203,9 @@ def _row(history: History, rule: dict[str, Any], split: str) -> Row | None:
     score, low, high = _within_bounds(mean_interval(scores), record["task"])
     everywhere = [x.lane for x in history.lanes if x.rule == rule["name"]]
     steps = [_steps_to(history, lane) for lane in lanes]
-    reached = [step for step in steps if step is not None]
-    to_target = float(np.median(reached)) if 2 * len(reached) >= len(steps) and reached else None
+    reached = sorted(step for step in steps if step is not None)
+    half = (len(steps) + 1) // 2
+    to_target = float(reached[half - 1]) if len(reached) >= half else None
     good = _good_range(history, rule["name"], chosen)
     return Row(
         rank=1,

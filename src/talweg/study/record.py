@@ -49,6 +49,7 @@ def new_record(
         "status": "running",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": None,
+        "rows": None,
         "asked": dict(asked),
         "task": {
             "kind": splits.kind,

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from torch import Tensor
@@ -100,7 +101,9 @@ class Study:
         Raises:
             UserError: If there is no winner yet, or none with that seed.
         """
-        tensors = folder.read_checkpoint(self.folder)
+        if not self.ranking:
+            raise UserError("the study ended before there was a winner")
+        tensors = folder.read_checkpoint(self.folder, self.ranking[0].rule)
         seeds = sorted({int(name.partition("/")[0]) for name in tensors})
         wanted = seeds[0] if seed is None else seed
         if wanted not in seeds:
@@ -129,6 +132,8 @@ class Study:
         Raises:
             UserError: If it cannot be written there.
         """
+        if not isinstance(path, (str, os.PathLike, NoneType)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UserError(f"the report's place is a path, got {path!r}")
         where = Path(path) if path else self.folder / "report.html"
         try:
             return WRITERS["html"](self, where)
@@ -153,5 +158,17 @@ def load(path: str | os.PathLike[str]) -> Study:
     Raises:
         UserError: If the folder holds no study.
     """
+    if not isinstance(path, (str, os.PathLike)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UserError(f"a run folder is a path, got {path!r}")
     where = Path(path)
-    return Study(folder.read_record(where), folder.read_metrics(where), where)
+    study = Study(folder.read_record(where), folder.read_metrics(where), where)
+    expected, found = study.record.get("rows"), len(study.metrics)
+    if expected is not None and found < expected:
+        raise UserError(
+            f"{str(where)!r} is damaged: {found} of its {expected} rows of metrics are left"
+        )
+    try:
+        _ = study.ranking
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise UserError(f"the record of {str(where)!r} is damaged: {error!r}") from error
+    return study

@@ -74,6 +74,7 @@ class Runner:
             self._record["status"] = status
             self._record["seconds"] = round(time.monotonic() - self._began, 2)
             self._folder.flush()
+            self._record["rows"] = self._folder.rows
             self._folder.write_record(self._record)
 
     def _tune(self, seeds: Sequence[int]) -> None:

@@ -104,11 +104,18 @@ def _more_seeds(history: History, rows: Sequence[Row]) -> str:
     spread = float(np.median(differences)) if differences else 0.0
     if spread == 0:
         return ""
-    tests = len(rows) * (len(rows) - 1) // 2
-    now, then = (
-        words.difference(least_difference(spread, count, tests), history.record["task"])
-        for count in (seeds, 4 * seeds)
-    )
+    tests, task = len(rows) * (len(rows) - 1) // 2, history.record["task"]
+    least = [least_difference(spread, count, tests) for count in (seeds, 4 * seeds)]
+    now, then = (words.difference(value, task) for value in least)
+    if None not in (task["lowest"], task["highest"]):
+        widest = task["highest"] - task["lowest"]
+        if least[1] >= widest:
+            return f"{seeds} seeds are too few to tell two typical rules apart here."
+        if least[0] >= widest:
+            return (
+                f"{seeds} seeds are too few to tell two typical rules apart here; "
+                f"{4 * seeds} seeds do from a difference of about {then} on."
+            )
     return (
         f"{seeds} seeds tell two typical rules apart here from a difference of about {now} on; "
         f"{4 * seeds} seeds, of {then}."
