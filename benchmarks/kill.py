@@ -21,7 +21,12 @@ import talweg
 def ended(folder: Path, moment: float, how: signal.Signals) -> int:
     """Starts a comparison, signals it after a number of seconds, and waits; its exit status."""
     command = [sys.executable, "-m", "talweg", "compare", "digits", "--quiet"]
-    process = subprocess.Popen([*command, "--out", str(folder)], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*command, "--out", str(folder)],
+        stdout=subprocess.DEVNULL,
+        # A shell lets what it runs in the background ignore Ctrl-C, and its children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     time.sleep(moment)
     process.send_signal(how)
     return process.wait()

@@ -154,6 +154,8 @@ def started(out: Path) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [*TALWEG, "compare", "wine", "--out", str(out), "--epochs", "2000", "--quiet"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # A shell lets what it runs in the background ignore Ctrl-C, and its children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     while not out.exists():
         assert process.poll() is None, process.communicate()[1]

@@ -144,6 +144,15 @@ def test_a_folder_that_vanishes_is_told_in_one_line(tmp_path: Path):
         folder.flush()
 
 
+@pytest.fixture
+def heeds_ctrl_c():
+    """As in a terminal, also where the tests run in a shell's background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_ctrl_c")
 def test_a_second_press_of_ctrl_c_does_not_disturb_what_is_put_away(monkeypatch):
     heard = []
     with one_interrupt():
