@@ -17,6 +17,8 @@ test: $(VENV)/installed-test
 
 bench: $(VENV)/installed-test
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/optimizers.py --json benchmarks/results/optimizers.json
+	$(BIN)/python benchmarks/first_step.py --json benchmarks/results/first_step.json
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 
-from talweg import data, lanes, models, report, rules, transforms
+from talweg import data, lanes, models, optim, report, rules, transforms
 from talweg.core import UserError
 from talweg.study import Study, compare, load
 
@@ -16,6 +16,7 @@ __all__ = [
     "lanes",
     "load",
     "models",
+    "optim",
     "report",
     "rules",
     "transforms",

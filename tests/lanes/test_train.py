@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn, optim
 
 from talweg import lanes, rules
+from talweg.core import missing_compiler
 from talweg.data import BatchOrder
-from talweg.lanes.compiling import missing_compiler
 from talweg.schedules import Linear, Span
 from talweg.transforms import WeightDecay
 

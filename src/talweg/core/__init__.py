@@ -1,5 +1,6 @@
 """The Rule contract, registries, hyperparameters and errors: what every other room stands on."""
 
+from talweg.core.compiling import Compiled, missing_compiler
 from talweg.core.errors import UserError, choose, nearest, whole_number
 from talweg.core.fields import hyper, option
 from talweg.core.registry import Registry
@@ -8,6 +9,7 @@ from talweg.core.spec import parse_call, split_calls
 from talweg.core.wording import counted, first_line, listing
 
 __all__ = [
+    "Compiled",
     "Registry",
     "Rule",
     "Scalar",
@@ -20,6 +22,7 @@ __all__ = [
     "hyper",
     "largest",
     "listing",
+    "missing_compiler",
     "nearest",
     "option",
     "parse_call",

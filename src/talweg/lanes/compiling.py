@@ -1,35 +1,14 @@
-"""When to compile, and what to do where there is no compiler."""
+"""When an engine compiles its functions."""
 
 import ctypes
 import functools
-import logging
 import platform
-import shutil
-import sysconfig
-import types
 from collections.abc import Callable, Hashable
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import torch
-
-from talweg.core import first_line
-
-Function = TypeVar("Function", bound=Callable[..., Any])
+from talweg.core import Compiled
 
 MALLOC_TRIM_THRESHOLD, MALLOC_MMAP_THRESHOLD = -1, -3
-
-
-@functools.cache
-def missing_compiler() -> str | None:
-    """Why nothing can be compiled for the processor here, or None if it can."""
-    from torch._inductor import config as inductor_config  # a second to import: only when needed
-
-    if not any(name and shutil.which(name) for name in inductor_config.cpp.cxx):
-        return "no C++ compiler"
-    if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
-        return "no Python headers"
-    return None
 
 
 def worth_compiling(lane_steps: int, parameters: int, batch: int) -> bool:
@@ -98,74 +77,6 @@ class Compiler:
             return found
 
         return either
-
-
-class Compiled:
-    """A function that is compiled at its first call and falls back to plain execution.
-
-    Args:
-        function: A pure tensor function.
-        dynamic: Whether sizes may change without compiling again.
-
-    Attributes:
-        failure: What went wrong in compiling, in one line.
-    """
-
-    def __init__(self, function: Callable[..., Any], dynamic: bool) -> None:
-        # Dynamo counts recompilations per code object, and closures from one `def` share theirs.
-        own = types.FunctionType(
-            function.__code__.replace(),
-            function.__globals__,
-            function.__name__,
-            function.__defaults__,
-            function.__closure__,
-        )
-        self._plain = function
-        # A kernel for any size would run on one thread for good if the first size was small, and
-        # its file is reused by later processes, so the threads are chosen at each call.
-        options: dict[str, Any] = {"cpp.dynamic_threads": True} if dynamic else {}
-        self._compiled = torch.compile(own, dynamic=dynamic, fullgraph=True, options=options)
-        self.failure: str | None = None
-        self._tried = False
-
-    def __call__(self, *arguments: Any) -> Any:
-        """What the function returns."""
-        if not self._tried:
-            self._try(*arguments)
-        return (self._plain if self.failure else self._compiled)(*arguments)
-
-    def _try(self, *arguments: Any) -> None:
-        self._tried = True
-        copies = [_copied(argument) for argument in arguments]
-        try:
-            with _quiet():
-                self._compiled(*copies)
-        except Exception as error:
-            self.failure = first_line(error, 160)
-
-
-def _copied(argument: Any) -> Any:
-    if isinstance(argument, torch.Tensor):
-        copy = torch.empty_strided(
-            argument.shape, argument.stride(), dtype=argument.dtype, device=argument.device
-        )
-        return copy.copy_(argument)
-    if isinstance(argument, (list, tuple)):
-        return type(argument)(_copied(item) for item in argument)
-    if isinstance(argument, dict):
-        return {key: _copied(item) for key, item in argument.items()}
-    return argument
-
-
-class _quiet:  # noqa: N801 - used as a statement
-    """Keeps inductor's and dynamo's own logging off the user's screen."""
-
-    def __enter__(self) -> None:
-        self._level = logging.getLogger("torch").level
-        logging.getLogger("torch").setLevel(logging.CRITICAL)
-
-    def __exit__(self, *_: object) -> None:
-        logging.getLogger("torch").setLevel(self._level)
 
 
 @functools.cache

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from talweg.core import Rule, UserError, choose, whole_number
+from talweg.core import Rule, UserError, choose, missing_compiler, whole_number
 from talweg.data import BatchOrder, Samples
 from talweg.lanes.checks import fitting_loss
-from talweg.lanes.compiling import Compiler, keep_freed_memory, missing_compiler, worth_compiling
+from talweg.lanes.compiling import Compiler, keep_freed_memory, worth_compiling
 from talweg.lanes.evaluate import Reading, evaluate
 from talweg.lanes.gradients import OneModule, Stacked
 from talweg.lanes.layout import layout_of

@@ -22,6 +22,7 @@ from talweg.rules.nesterov import Nesterov
 from talweg.rules.radam import RAdam
 from talweg.rules.rmsprop import RMSProp
 from talweg.rules.rprop import Rprop
+from talweg.rules.schedule_free import ScheduleFreeAdamW, ScheduleFreeSGD
 from talweg.rules.sgd import SGD
 from talweg.rules.yogi import Yogi
 from talweg.transforms import Transform, WeightDecay
@@ -45,6 +46,8 @@ __all__ = [
     "RAdam",
     "RMSProp",
     "Rprop",
+    "ScheduleFreeAdamW",
+    "ScheduleFreeSGD",
     "Yogi",
     "default_lrs",
     "named",
@@ -96,6 +99,8 @@ for _name, _label, _rule in (
     ("adadelta", "AdaDelta", AdaDelta()),
     ("rprop", "Rprop", Rprop()),
     ("asgd", "ASGD", ASGD()),
+    ("schedule-free-sgd", "Schedule-Free SGD", ScheduleFreeSGD()),
+    ("schedule-free-adamw", "Schedule-Free AdamW", ScheduleFreeAdamW()),
 ):
     RULES.add(_name, NamedRule(_name, _label, _rule))
 

@@ -41,18 +41,19 @@ class ASGD(Rule):
             "t": t,
             "lr": self.lr,
             "lambd": self.lambd,
-            "mu": 1 / largest(t - 1 - self.t0, 1.0),
+            "next mu": 1 / largest(t - self.t0, 1.0),
             "next rate": self.lr / (1 + self.lambd * self.lr * t) ** self.alpha,
         }
 
     def memory(self) -> Scalars:
-        """The rate that the step before left."""
-        return {"rate": 0.0}
+        """The rate, and the share of the average, that the step before left."""
+        return {"rate": 0.0, "mu": 1.0}
 
     def recall(self, scalars: Scalars, memory: Scalars) -> tuple[Scalars, Scalars]:
         rate = switch(scalars["t"] == 1, scalars["lr"], memory["rate"])
         kept = 1 - scalars["lambd"] * rate
-        return {**scalars, "rate": rate, "kept": kept}, {"rate": scalars["next rate"]}
+        now = {**scalars, "rate": rate, "kept": kept, "mu": memory["mu"]}
+        return now, {"rate": scalars["next rate"], "mu": scalars["next mu"]}
 
     def step(
         self, params: Tensor, grad: Tensor, state: State, scalars: Scalars

@@ -16,7 +16,9 @@ class RMSProp(Rule):
     Without momentum ``p ← p − lr·d``; with it
     ``form="velocity"``: ``v ← a·v − lr·d``; ``p ← p + v``
     ``form="accumulate"``: ``m ← a·m + d``; ``p ← p − lr·m`` (what PyTorch does).
-    ``nesterov`` takes the gradient at the look-ahead point ``p + a·v`` (``p − lr·a·m``).
+    ``nesterov`` takes the gradient at the look-ahead point ``p + a·v`` (``p − lr·a·m``). With
+    ``stored`` the parameters are that point, as PyTorch and Keras have it for SGD:
+    ``p ← p + a·v − lr·d`` (``p − lr·(a·m + d)``).
     ``centered`` keeps ``c ← rho·c + (1−rho)·g`` and uses ``r − c²`` in place of ``r``.
 
     TensorFlow puts ``eps`` under the root, PyTorch outside.
@@ -28,6 +30,7 @@ class RMSProp(Rule):
         eps_inside: Whether ``eps`` is added under the root.
         momentum: ``a``, at least 0 and below 1; 0 keeps no velocity.
         nesterov: Whether the gradient is taken at the look-ahead point; needs momentum.
+        stored: Whether the parameters are themselves the look-ahead point; needs ``nesterov``.
         centered: Whether the average is centred by the mean gradient.
         form: ``"velocity"`` or ``"accumulate"``.
 
@@ -41,6 +44,7 @@ class RMSProp(Rule):
     eps_inside: bool = option(False, "eps under the root")
     momentum: Scalar = hyper(0.0, "share of the velocity that is kept", at_least=0, below=1)
     nesterov: bool = option(False, "gradient at the look-ahead point")
+    stored: bool = option(False, "the parameters are the look-ahead point")
     centered: bool = option(False, "subtract the squared mean gradient")
     form: str = option("velocity", "convention of momentum", ("velocity", "accumulate"))
 
@@ -48,6 +52,8 @@ class RMSProp(Rule):
         super().__post_init__()
         if self.nesterov and not self.keeps_velocity:
             raise UserError("nesterov=True needs momentum above 0, got momentum=0")
+        if self.stored and not self.nesterov:
+            raise UserError("stored=True needs nesterov=True")
 
     @property
     def keeps_velocity(self) -> bool:
@@ -84,15 +90,17 @@ class RMSProp(Rule):
         direction = grad / ((spread + eps).sqrt() if self.eps_inside else spread.sqrt() + eps)
         if "v" in state:
             new["v"] = scalars["a"] * state["v"] - lr * direction
-            return params + new["v"], new
+            v = new["v"]
+            return params + (scalars["a"] * v - lr * direction if self.stored else v), new
         if "m" in state:
             new["m"] = scalars["a"] * state["m"] + direction
-            return params - lr * new["m"], new
+            m = new["m"]
+            return params - lr * (scalars["a"] * m + direction if self.stored else m), new
         return params - lr * direction, new
 
     def probe(self, params: Tensor, state: State, scalars: Scalars) -> Tensor:
         """The parameters, or with ``nesterov`` the look-ahead point."""
-        if not self.nesterov:
+        if not self.looks_ahead:
             return params
         if self.form == "velocity":
             return params + scalars["a"] * state["v"]
@@ -100,4 +108,4 @@ class RMSProp(Rule):
 
     @property
     def looks_ahead(self) -> bool:
-        return self.nesterov
+        return self.nesterov and not self.stored

@@ -13,9 +13,10 @@ def run(gradient, start, settings):
     for now in settings:
         lr, rho, eps, a = now["lr"], now["rho"], now["eps"], now["momentum"]
         velocity = {"velocity": True, "accumulate": False}[now["form"]]
-        if now["nesterov"] and velocity:
+        stored = now["stored"]
+        if now["nesterov"] and velocity and not stored:
             g = gradient(np.array([p[i] + a * v[i] for i in range(len(p))]))
-        elif now["nesterov"]:
+        elif now["nesterov"] and not stored:
             g = gradient(np.array([p[i] - lr * a * m[i] for i in range(len(p))]))
         else:
             g = gradient(p)
@@ -27,9 +28,9 @@ def run(gradient, start, settings):
             root = math.sqrt(spread + eps) if now["eps_inside"] else math.sqrt(spread) + eps
             if velocity:
                 v[i] = a * v[i] - lr * g[i] / root
-                p[i] = p[i] + v[i]
+                p[i] = p[i] + (a * v[i] - lr * g[i] / root if stored else v[i])
             else:
                 m[i] = a * m[i] + g[i] / root
-                p[i] = p[i] - lr * m[i]
+                p[i] = p[i] - lr * (a * m[i] + g[i] / root if stored else m[i])
         path.append(p)
     return path

@@ -1,0 +1,52 @@
+"""Every rule as a `torch.optim.Optimizer`: torch's names, signatures, defaults and state keys.
+
+A class that torch has inherits from torch's, for all but the step. The step is the rule's own,
+compiled as soon as that pays; see `use_compiler`. ``foreach`` and ``fused`` are taken and have no
+effect.
+"""
+
+from talweg.optim.adaptive import (
+    AdaBelief,
+    Adam,
+    Adamax,
+    AdamW,
+    Adan,
+    AMSGrad,
+    Lion,
+    NAdam,
+    RAdam,
+    Yogi,
+)
+from talweg.optim.base import RuleOptimizer
+from talweg.optim.classic import ASGD, SGD, Adadelta, Adagrad, Momentum, RMSprop, Rprop
+from talweg.optim.kernels import use_compiler
+from talweg.optim.lookahead import Nesterov, RMSpropNesterov
+from talweg.optim.of_rule import OfRule
+from talweg.optim.schedule_free import ScheduleFreeAdamW, ScheduleFreeSGD
+
+__all__ = [
+    "ASGD",
+    "SGD",
+    "AMSGrad",
+    "AdaBelief",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Adan",
+    "Lion",
+    "Momentum",
+    "NAdam",
+    "Nesterov",
+    "OfRule",
+    "RAdam",
+    "RMSprop",
+    "RMSpropNesterov",
+    "Rprop",
+    "RuleOptimizer",
+    "ScheduleFreeAdamW",
+    "ScheduleFreeSGD",
+    "Yogi",
+    "use_compiler",
+]

@@ -1,0 +1,221 @@
+"""What every optimizer of this room shares: a rule's step on a model's parameters."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from operator import attrgetter
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.optim.optimizer import Optimizer
+
+from talweg.core import Rule, UserError
+from talweg.optim.checks import check_distinct, check_group
+from talweg.optim.cohort import Cohort, State
+from talweg.optim.course import Column, Course, Group
+from talweg.optim.kernels import exact_dtype
+from talweg.transforms import Ascent, WeightDecay
+
+_GRAD = attrgetter("grad")
+
+
+class RuleOptimizer(Optimizer):
+    """A `torch.optim.Optimizer` whose step is a rule's.
+
+    A subclass says which rule a parameter group follows and under which keys its state is kept.
+    Parameters below float32 are stepped in float32 and keep their state in it.
+    """
+
+    names: ClassVar[Mapping[str, str]] = {}
+    """The rule's name of a state → its key in ``state``; the same where it is missing."""
+    spoken: ClassVar[Mapping[str, str]] = {}
+    """The rule's name of a hyperparameter → its name here; the same where it is missing."""
+    carried: Mapping[str, str] = {}
+    """What the rule's scalars carry from step to step → its key in ``state``."""
+    counts: ClassVar[bool] = True
+    """Whether ``state`` holds the number of steps, as ``"step"``."""
+
+    @abstractmethod
+    def rule_of(self, group: Group) -> Rule:
+        """The rule that a parameter group follows, with the group's numbers."""
+
+    @property
+    def _step_supports_amp_scaling(self) -> bool:
+        """Whether the step unscales gradients itself: `torch.amp.GradScaler` is to do it."""
+        return False
+
+    @_step_supports_amp_scaling.setter
+    def _step_supports_amp_scaling(self, value: bool) -> None:
+        """Leaves it as it is: torch's own classes set it when ``fused`` is asked for."""
+
+    def add_param_group(self, param_group: Group) -> None:
+        """Adds a group of parameters, with hyperparameters of its own where it names them.
+
+        Raises:
+            ValueError: If a hyperparameter is out of range or a parameter cannot be optimised.
+            TypeError: If the parameters are not an ordered collection of tensors.
+        """
+        check_distinct(param_group)
+        super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        try:
+            check_group(group, self.rule_of(group), self.spoken)
+        except Exception:
+            self.param_groups.pop()
+            raise
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Makes one step.
+
+        Args:
+            closure: Evaluates the model anew and returns the loss.
+
+        Returns:
+            What the closure returned.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        self._update(self.rule_of)
+        return loss
+
+    @torch._disable_dynamo  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+    @torch.no_grad()
+    def _update(self, rule_of: Callable[[Group], Rule]) -> None:
+        courses: dict[Hashable, Course] = self.__dict__.setdefault("_courses", {})
+        for place, group in enumerate(self.param_groups):
+            params, grads = group["params"], list(map(_GRAD, group["params"]))
+            if type(None) in set(map(type, grads)):
+                params = [param for param in params if param.grad is not None]
+                grads = list(map(_GRAD, params))
+            if not params:
+                continue
+            settings = {key: value for key, value in group.items() if key != "params"}
+            turn = place, rule_of.__name__
+            course = courses.get(turn)
+            if course is None or not course.follows(settings):
+                rule = rule_of(group)
+                course = Course(settings, Ascent(rule) if group.get("maximize") else rule, course)
+                courses[turn] = course
+            self._step_group(course, params, grads)
+
+    def _step_group(self, course: Course, params: list[Tensor], grads: list[Tensor]) -> None:
+        rule = course.rule
+        has_state = bool(self.counts or course.states or self.carried)
+        states = list(map(self.state.__getitem__, params)) if has_state else [{}] * len(params)
+        cohort = course.cohort(params, self.names)
+        for (t, *values), (places, columns) in self._turns(course, cohort, states).items():
+            memory = dict(zip(self.carried, values, strict=True))
+            scalars, memory = rule.recall(rule.scalars(t), memory)
+            for name, column in zip(self.carried, columns, strict=True):
+                column.write(memory[name], places)
+            if not places:
+                cohort.step(grads, scalars)
+                continue
+            part = course.cohort([params[place] for place in places], self.names)
+            own = [states[place] for place in places]
+            if not part.holds(own):
+                part.arrange(own)
+            part.step([grads[place] for place in places], scalars)
+
+    def _turns(
+        self, course: Course, cohort: Cohort, states: list[State]
+    ) -> dict[tuple[Any, ...], tuple[list[int], Sequence[Column]]]:
+        """By the number of this step and what is carried, which decide the scalars: where.
+
+        No places stand for all parameters.
+        """
+        fresh: list[bool] = []
+        if not cohort.holds(states):
+            needed = [self.names.get(name, name) for name in course.states]
+            for param, state in zip(cohort.params, states, strict=True):
+                fresh.append(any(state.get(key) is None for key in needed))
+                if fresh[-1] or (self.counts and "step" not in state):
+                    self._begin(param, state, course.rule)
+            cohort.arrange(states)
+        kept = {"step": torch.float32} if self.counts else {}
+        kept |= dict.fromkeys(self.carried.values(), torch.float64)
+        columns = course.columns(cohort.params, kept)
+        rows = [column.read(states) for column in columns]
+        if self.counts:
+            columns[0].add(1)
+            rows[0] = [step + 1 for step in rows[0]]
+        elif not columns and not any(fresh):
+            return {(2,): ([], ())}
+        else:
+            rows.insert(0, [1 if new else 2 for new in fresh or [False] * len(states)])
+        carried = columns[1:] if self.counts else columns
+        found: dict[tuple[Any, ...], tuple[list[int], Sequence[Column]]] = {}
+        if len(set(zip(*rows, strict=True))) == 1:
+            step, *values = (row[0] for row in rows)
+            return {(int(step), *values): ([], carried)}
+        for place, (step, *values) in enumerate(zip(*rows, strict=True)):
+            found.setdefault((int(step), *values), ([], carried))[0].append(place)
+        return found
+
+    def _begin(self, param: Tensor, state: State, rule: Rule) -> None:
+        """Gives a parameter what is missing of its first state."""
+        if self.counts:
+            state.setdefault("step", torch.tensor(0.0))
+        exact = param.detach().to(exact_dtype(param.dtype))
+        for name, value in rule.init(exact).items():
+            key = self.names.get(name, name)
+            if state.get(key) is None:
+                state[key] = value
+        for name, value in rule.memory().items():
+            state.setdefault(self.carried[name], torch.tensor(float(value), dtype=torch.float64))
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Takes over the state of another optimizer, of torch's class of the same name too.
+
+        Args:
+            state_dict: What its ``state_dict()`` gave.
+
+        Raises:
+            ValueError: If it is of an optimizer with other hyperparameters; nothing is changed.
+        """
+        seen: dict[str, Any] = {}
+
+        def look(_: Optimizer, given: Mapping[str, Any]) -> None:
+            seen.update(given)
+
+        before = self.state, self.param_groups
+        handle = self.register_load_state_dict_pre_hook(look)
+        try:
+            super().load_state_dict(dict(state_dict))
+            for group in self.param_groups:
+                self.rule_of(group)
+        except KeyError as error:
+            self.state, self.param_groups = before
+            raise UserError(f"the state dict has no {error}: is it another optimizer's?") from None
+        except BaseException:
+            self.state, self.param_groups = before
+            raise
+        finally:
+            handle.remove()
+        self.__dict__.pop("_courses", None)
+        numbers = [number for group in seen["param_groups"] for number in group["params"]]
+        params = [param for group in self.param_groups for param in group["params"]]
+        scalars = {"step", *self.carried.values()}
+        for number, param in zip(numbers, params, strict=True):
+            for key, value in seen["state"].get(number, {}).items():
+                if isinstance(value, Tensor):
+                    self.state[param][key] = _as_kept(value, param, key in scalars)
+
+
+def _as_kept(value: Tensor, param: Tensor, is_scalar: bool) -> Tensor:
+    """A loaded state where and in what it is kept here: torch casts it to the parameter's dtype."""
+    if is_scalar:
+        return value.detach().to("cpu", copy=True)
+    if value.is_floating_point() and param.is_floating_point():
+        return value.detach().to(param.device, exact_dtype(param.dtype))
+    return value.detach().to(param.device)
+
+
+def decayed(rule: Rule, group: Group, decoupled: bool = False) -> Rule:
+    """The rule with the group's weight decay around it, unless that is 0."""
+    decay = group["weight_decay"]
+    if not isinstance(decay, Tensor) and decay == 0:
+        return rule
+    return WeightDecay(rule, decoupled=decoupled).moved(weight_decay=decay)

@@ -1,0 +1,109 @@
+"""Each mistake gives one clear line."""
+
+import pytest
+import torch
+from tests.optim.test_contract import ALL, made, weights
+from torch import nn
+
+from talweg import optim
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (list, "empty parameter list"),
+        (lambda: torch.ones(3), "iterable"),
+        (
+            lambda: (w := weights((3,))[0],) * 2 if False else [*(w := weights((3,))), *w],
+            "twice|dup",
+        ),
+        (lambda: [torch.ones(3, dtype=torch.complex64).requires_grad_()], "complex64"),
+        (lambda: [nn.Parameter(torch.ones(3, dtype=torch.int), requires_grad=False)], "int32"),
+        (lambda: ["weight"], "str"),
+    ],
+    ids=["empty", "a tensor", "twice", "complex", "integers", "text"],
+)
+def test_parameters(name, params, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        made(name, params())
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("lr", [-0.1, float("nan"), float("inf")])
+def test_rates(name, lr):
+    with pytest.raises(ValueError, match=r"(lr|learning rate).*(-0\.1|nan|inf)"):
+        made(name, weights((3,)), lr=lr)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n for n in ALL if hasattr(optim, n) and "betas" in getattr(optim, n).__init__.__annotations__],
+)
+@pytest.mark.parametrize("beta", [-0.1, 1.0, float("nan")])
+@pytest.mark.parametrize("place", [0, 1])
+def test_betas(name, beta, place):
+    given = [0.9, 0.9, 0.9][: 3 if name == "Adan" else 2]
+    given[place] = beta
+    with pytest.raises(ValueError, match=r"beta"):
+        made(name, weights((3,)), betas=tuple(given))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("SGD", {"momentum": -1}, "momentum"),
+        ("SGD", {"nesterov": True}, "[Nn]esterov"),
+        ("Adam", {"eps": -1.0}, "eps"),
+        ("Adam", {"weight_decay": -1.0}, "weight_decay"),
+        ("Adam", {"weight_decay": float("nan")}, "weight_decay"),
+        ("Adam", {"capturable": True}, "capturable=True is not supported"),
+        ("Adam", {"differentiable": True}, "differentiable=True is not supported"),
+        ("Momentum", {"form": "heavy"}, "form"),
+        ("Momentum", {"momentum": 1.0}, "momentum"),
+        ("RMSpropNesterov", {"alpha": 1.5}, "alpha must be"),
+        ("ScheduleFreeSGD", {"momentum": 0.0}, "momentum must be a number above 0 and below 1"),
+        ("Lion", {"weight_decay": -1.0}, "weight_decay"),
+        ("Rprop", {"etas": (1.5, 1.2)}, "eta"),
+    ],
+)
+def test_numbers(name, options, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        made(name, weights((3,)), **options)
+
+
+def test_a_group_with_a_bad_number_is_not_added():
+    a, b = weights((3,), (3,))
+    optimizer = optim.Adam([a])
+    with pytest.raises(ValueError, match="beta"):
+        optimizer.add_param_group({"params": [b], "betas": (0.9, 2.0)})
+    assert len(optimizer.param_groups) == 1
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_sparse_gradients(name):
+    embedding = nn.Embedding(5, 3, sparse=True)
+    embedding(torch.tensor([1, 2])).sum().backward()
+    with pytest.raises(RuntimeError, match="do not support sparse gradients"):
+        made(name, embedding.parameters()).step()
+
+
+def test_a_state_of_another_shape_or_kind():
+    (small,), (large,), (other,) = weights((3,)), weights((4,)), weights((3,))
+    one, two, three = optim.Adam([small]), optim.Adam([large]), optim.SGD([other], momentum=0.9)
+    one.step()
+    three.step()
+    two.load_state_dict(one.state_dict())
+    with pytest.raises(ValueError, match=r"exp_avg.*\[3\].*\[4\]"):
+        two.step()
+    before = one.state_dict()
+    with pytest.raises(ValueError, match="is it another optimizer's"):
+        one.load_state_dict(three.state_dict())
+    assert one.state_dict() == before
+    with pytest.raises(ValueError, match="is it another optimizer's"):
+        three.load_state_dict(one.state_dict())
+
+
+def test_of_rule_wants_a_rule():
+    with pytest.raises(ValueError, match="rule must be"):
+        optim.OfRule(weights((3,)), "adam")
