@@ -1,6 +1,7 @@
 """Equal to other people's implementations from PyPI; what differs is named."""
 
 import pytest
+import pytorch_optimizer
 import schedulefree
 import torch
 from tests.optim.common import apart, train, twins
@@ -46,3 +47,31 @@ def test_schedule_free_is_the_authors(decay, warmup, r):
         )
         < 1e-12
     )
+
+
+OTHERS = {
+    "AdaBelief": (
+        lambda p: optim.AdaBelief(p, lr=1e-3, weight_decay=0.1),
+        lambda p: pytorch_optimizer.AdaBelief(
+            p, lr=1e-3, eps=1e-16, weight_decay=0.1, weight_decouple=True, rectify=False
+        ),
+    ),
+    "Adan": (
+        lambda p: optim.Adan(p, lr=1e-3, weight_decay=0.1),
+        lambda p: pytorch_optimizer.Adan(p, lr=1e-3, weight_decay=0.1, weight_decouple=True),
+    ),
+    "Lion": (
+        lambda p: optim.Lion(p, lr=1e-3, weight_decay=0.1),
+        lambda p: pytorch_optimizer.Lion(p, lr=1e-3, weight_decay=0.1, weight_decouple=True),
+    ),
+    # There the mean gradient starts at initial_accumulator as well; at 0 both start alike.
+    "Yogi": (
+        lambda p: optim.Yogi(p, lr=1e-3, initial_accumulator_value=0.0),
+        lambda p: pytorch_optimizer.Yogi(p, lr=1e-3, initial_accumulator=0.0),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_pytorch_optimizers(name):
+    assert run(*OTHERS[name]) < 1e-12
