@@ -11,7 +11,7 @@ from talweg import optim
 from talweg.optim import kernels, library
 from talweg.optim.source import written
 from talweg.rules import RULES
-from talweg.transforms import Ascent, WeightDecay
+from talweg.transforms import Ascent, ClipValue, Lookahead, WeightAverage, WeightDecay
 
 SHAPES = [(300, 200), (20,), (), (0, 3), (7, 5), (33000,)]
 
@@ -67,6 +67,20 @@ def test_every_rule_can_be_written(name, dtype):
     rule = WeightDecay(Ascent(RULES[name].rule))
     scalars, _ = rule.recall(rule.scalars(1), rule.memory())
     assert written(rule, list(scalars), list(rule.init(torch.empty(0))), dtype)
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("around", [ClipValue, Lookahead, WeightAverage, WeightDecay])
+def test_transforms_compile_to_the_same_bits(around):
+    found = []
+    for wanted in (False, True):
+        optim.use_compiler(wanted)
+        params = weights(*SHAPES)
+        optimizer = optim.OfRule(params, around(RULES["nadam"].rule))
+        for _ in range(7):
+            optimizer.step()
+        found.append(params)
+    assert all(map(same, *found))
 
 
 @pytest.mark.usefixtures("compiled")

@@ -1,11 +1,12 @@
 """Transforms around rules: what they compute, and that they are rules themselves."""
 
 import pytest
+import pytorch_optimizer
 import torch
 
-from talweg import lanes, rules
+from talweg import lanes, optim, rules
 from talweg.core import UserError, stack
-from talweg.transforms import Ascent, WeightDecay
+from talweg.transforms import Ascent, ClipValue, Lookahead, WeightAverage, WeightDecay
 
 
 def path(rule, steps=20) -> torch.Tensor:
@@ -54,6 +55,71 @@ HEAVY = rules.Momentum(0.01, form="accumulate")
 )
 def test_takes_the_path_of_torch(rule, make):
     torch.testing.assert_close(path(rule), torch_path(make), rtol=1e-12, atol=1e-12)
+
+
+def test_clipping_is_torchs():
+    rule = ClipValue(HEAVY, limit=0.7)
+
+    class Clipping(torch.optim.SGD):
+        def step(self):
+            torch.nn.utils.clip_grad_value_(self.param_groups[0]["params"], 0.7)
+            super().step()
+
+    expected = torch_path(lambda p: Clipping(p, 0.01, momentum=0.9))
+    torch.testing.assert_close(path(rule), expected, rtol=1e-12, atol=1e-12)
+    assert (path(HEAVY) - path(rule)).abs().max() > 1e-2
+
+
+def test_look_ahead_is_a_public_implementation_of_it():
+    def make(params):
+        return pytorch_optimizer.Lookahead(torch.optim.Adam(params, 0.05), k=4, alpha=0.3)
+
+    rule = Lookahead(rules.Adam(0.05), every=4, share=0.3)
+    torch.testing.assert_close(path(rule), torch_path(make), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("form", ["exponential", "equal"])
+@pytest.mark.parametrize("start", [0, 6])
+def test_averages_are_torchs(form, start):
+    """Those of an optimizer, of a lane, and of `torch.optim.swa_utils`."""
+    rule = WeightAverage(rules.SGD(0.05), decay=0.9, start=start, form=form)
+    model, plain = torch.nn.Linear(2, 1).double(), torch.nn.Linear(2, 1).double()
+    plain.load_state_dict(model.state_dict())
+    ema = torch.optim.swa_utils.get_ema_multi_avg_fn(0.9) if form == "exponential" else None
+    average = torch.optim.swa_utils.AveragedModel(plain, multi_avg_fn=ema)
+    one, other = optim.OfRule(model.parameters(), rule), torch.optim.SGD(plain.parameters(), 0.05)
+    x = torch.randn(40, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for t in range(1, 21):
+        for net, optimizer in ((model, one), (plain, other)):
+            optimizer.zero_grad()
+            (net(x) - x[:, :1]).square().mean().backward()
+            optimizer.step()
+        if t > start:
+            average.update_parameters(plain)
+    held = [param.detach().clone() for param in model.parameters()]
+    with one.evaluating():
+        for mine, theirs in zip(model.parameters(), average.module.parameters(), strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-12, atol=1e-12)
+    assert all(map(torch.equal, held, model.parameters()))
+    assert not torch.equal(held[0], next(average.module.parameters()))
+
+
+@pytest.mark.parametrize("strategy", ["stacked", "serial"])
+def test_they_run_as_lanes_with_numbers_of_their_own(strategy):
+    x = torch.randn(40, 2, generator=torch.Generator().manual_seed(0))
+    data = x, x[:, :1]
+    chosen = [
+        *(WeightAverage(rules.Adam(0.05), decay=decay) for decay in (0.5, 0.9)),
+        *(WeightAverage(rules.Adam(0.05), start=start, form="equal") for start in (0, 10)),
+        *(Lookahead(rules.Adam(0.05), every=every) for every in (3, 5)),
+        *(ClipValue(WeightDecay(rules.SGD(0.05)), limit=limit) for limit in (0.1, 10.0)),
+    ]
+    run = lanes.train(lambda: torch.nn.Linear(2, 1), data, chosen, [0], steps=30, strategy=strategy)
+    for lane, rule in enumerate(chosen):
+        alone = lanes.train(lambda: torch.nn.Linear(2, 1), data, [rule], [0], steps=30)
+        torch.testing.assert_close(run.losses[lane], alone.losses[0], rtol=1e-4, atol=1e-6)
+        for name, value in alone.params(0).items():
+            torch.testing.assert_close(run.params(lane)[name], value, rtol=1e-4, atol=1e-6)
 
 
 def test_both_decays_are_one_for_plain_descent_and_two_for_adam():

@@ -19,6 +19,7 @@ from talweg.optim.adaptive import (
 )
 from talweg.optim.base import RuleOptimizer
 from talweg.optim.classic import ASGD, SGD, Adadelta, Adagrad, Momentum, RMSprop, Rprop
+from talweg.optim.groups import decay_groups
 from talweg.optim.kernels import use_compiler
 from talweg.optim.lookahead import Nesterov, RMSpropNesterov
 from talweg.optim.of_rule import OfRule
@@ -48,5 +49,6 @@ __all__ = [
     "ScheduleFreeAdamW",
     "ScheduleFreeSGD",
     "Yogi",
+    "decay_groups",
     "use_compiler",
 ]

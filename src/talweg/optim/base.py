@@ -1,9 +1,10 @@
 """What every optimizer of this room shares: a rule's step on a model's parameters."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
+from contextlib import contextmanager
 from operator import attrgetter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from talweg.optim.checks import check_distinct, check_group
 from talweg.optim.cohort import Cohort, State
 from talweg.optim.course import Column, Course, Group
 from talweg.optim.kernels import exact_dtype
+from talweg.optim.layout import here
 from talweg.transforms import Ascent, WeightDecay
 
 _GRAD = attrgetter("grad")
@@ -166,6 +168,40 @@ class RuleOptimizer(Optimizer):
         for name, value in rule.memory().items():
             state.setdefault(self.carried[name], torch.tensor(float(value), dtype=torch.float64))
 
+    @contextmanager
+    def evaluating(self) -> Generator[None]:
+        """Within it the model holds what the rule wants evaluated and saved: an average, say.
+
+        For most rules that is the parameters themselves.
+        """
+        before = self._placed(self.rule_of, "output")
+        try:
+            yield
+        finally:
+            put_back(before)
+
+    @torch.no_grad()
+    def _placed(
+        self, rule_of: Callable[[Group], Rule], point: Literal["output", "probe"]
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Moves parameters with a state to a point of the rule; returns where they were."""
+        before: list[tuple[Tensor, Tensor]] = []
+        for group in self.param_groups:
+            rule = rule_of(group)
+            states = tuple(rule.init(torch.empty(0)))
+            for param in group["params"]:
+                state = self.state.get(param)
+                if not state:
+                    continue
+                t = state["step"].item() + (point == "probe") if self.counts else 2
+                memory = {name: state[key].item() for name, key in self.carried.items()}
+                scalars, _ = rule.recall(rule.scalars(t), memory)
+                own = {name: here(state[self.names.get(name, name)]) for name in states}
+                exact = here(param).to(exact_dtype(param.dtype))
+                before.append((param, param.clone()))
+                here(param).copy_(getattr(rule, point)(exact, own, scalars))
+        return before
+
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Takes over the state of another optimizer, of torch's class of the same name too.
 
@@ -202,6 +238,13 @@ class RuleOptimizer(Optimizer):
             for key, value in seen["state"].get(number, {}).items():
                 if isinstance(value, Tensor):
                     self.state[param][key] = _as_kept(value, param, key in scalars)
+
+
+@torch.no_grad()
+def put_back(before: list[tuple[Tensor, Tensor]]) -> None:
+    """Gives parameters the values that they had."""
+    for param, value in before:
+        param.copy_(value)
 
 
 def _as_kept(value: Tensor, param: Tensor, is_scalar: bool) -> Tensor:

@@ -5,17 +5,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
 from talweg import rules
 from talweg.core import Rule, Scalar
-from talweg.optim.base import RuleOptimizer, decayed
+from talweg.optim.base import RuleOptimizer, decayed, put_back
 from talweg.optim.course import Group
-from talweg.optim.kernels import exact_dtype
-from talweg.optim.layout import here
-
-_NONE = torch.empty(0)
 
 
 class LookingAhead(RuleOptimizer):
@@ -42,35 +37,14 @@ class LookingAhead(RuleOptimizer):
         """
         if closure is None:
             return super().step()
-        before = self._look_ahead()
+        before = self._placed(self.looking_rule_of, "probe")
         try:
             with torch.enable_grad():
                 loss = closure()
         finally:
-            with torch.no_grad():
-                for param, value in before:
-                    param.copy_(value)
+            put_back(before)
         self._update(self.looking_rule_of)
         return loss
-
-    @torch.no_grad()
-    def _look_ahead(self) -> list[tuple[Tensor, Tensor]]:
-        """Moves the parameters to the look-ahead point; returns where they were."""
-        before: list[tuple[Tensor, Tensor]] = []
-        for group in self.param_groups:
-            rule = self.looking_rule_of(group)
-            for param in group["params"]:
-                state = self.state.get(param)
-                if state:
-                    memory = {name: state[key].item() for name, key in self.carried.items()}
-                    scalars, _ = rule.recall(rule.scalars(state["step"].item() + 1), memory)
-                    before.append((param, param.clone()))
-                    own = {
-                        name: here(state[self.names.get(name, name)]) for name in rule.init(_NONE)
-                    }
-                    ahead = rule.probe(here(param).to(exact_dtype(param.dtype)), own, scalars)
-                    here(param).copy_(ahead)
-        return before
 
 
 class Nesterov(LookingAhead):

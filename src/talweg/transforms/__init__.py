@@ -1,7 +1,10 @@
 """Transforms: rules around rules."""
 
 from talweg.transforms.ascent import Ascent
+from talweg.transforms.average import WeightAverage
 from talweg.transforms.base import Transform
+from talweg.transforms.clip import ClipValue
+from talweg.transforms.lookahead import Lookahead
 from talweg.transforms.weight_decay import WeightDecay
 
-__all__ = ["Ascent", "Transform", "WeightDecay"]
+__all__ = ["Ascent", "ClipValue", "Lookahead", "Transform", "WeightAverage", "WeightDecay"]

@@ -1,0 +1,46 @@
+"""Look-ahead: fast steps, and slow ones toward where they lead."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from talweg.core import Scalar, Scalars, State, hyper, switch
+from talweg.transforms.base import Transform
+
+
+@dataclass(frozen=True)
+class Lookahead(Transform):
+    """After every ``k`` steps of the rule goes back to a share ``α`` of the way.
+
+    Every ``k`` steps: ``s ← s + α·(p − s)``; ``p ← s``. The rule's state goes on as it is.
+    Evaluated at ``p``; at the end of a round that is ``s``.
+
+    Args:
+        rule: The rule inside.
+        every: ``k``, at least 1.
+        share: ``α``, above 0 and below 1.
+
+    Source: Zhang, Lucas, Hinton, Ba, "Lookahead optimizer: k steps forward, 1 step back" (2019),
+    algorithm 1.
+    """
+
+    every: Scalar = hyper(5.0, "steps of a round", at_least=1)
+    share: Scalar = hyper(0.5, "share of the way that is kept", above=0, below=1)
+
+    def init(self, params: Tensor) -> State:
+        return {**super().init(params), "slow": params.clone()}
+
+    def scalars(self, t: Scalar) -> Scalars:
+        ends = t % self.every == 0
+        back = switch(ends, 1.0, 0.0)
+        more = {"slow share": switch(ends, self.share, 0.0), "back": back, "stay": 1 - back}
+        return {**super().scalars(t), **more}
+
+    def step(
+        self, params: Tensor, grad: Tensor, state: State, scalars: Scalars
+    ) -> tuple[Tensor, State]:
+        inner = {name: tensor for name, tensor in state.items() if name != "slow"}
+        params, new = super().step(params, grad, inner, scalars)
+        slow = state["slow"] + scalars["slow share"] * (params - state["slow"])
+        params = scalars["stay"] * params + scalars["back"] * slow
+        return params, new | {"slow": slow}
