@@ -138,6 +138,20 @@ def test_a_library_is_kept_for_the_next_process(monkeypatch, tmp_path):
     library.folder.cache_clear()
 
 
+def test_a_damaged_library_is_made_anew(monkeypatch, tmp_path):
+    monkeypatch.setenv("TALWEG_CACHE", str(tmp_path))
+    library.folder.cache_clear()
+    source = 'extern "C" void step() { /* once more */ }'
+    assert library.Library(source).step(wait=True) is not None
+    (found,) = tmp_path.iterdir()
+    found.unlink()  # what is loaded stays mapped
+    found.write_bytes(b"\x7fELF and then nothing")
+    again = library.Library(source)
+    assert again.step(wait=True) is not None
+    assert again.failure is None
+    library.folder.cache_clear()
+
+
 def test_a_cache_that_cannot_be_written_is_no_obstacle(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("TALWEG_CACHE", str(tmp_path / "file"))

@@ -1,5 +1,6 @@
 """C++ to a function, by the machine's own compiler, kept from one process to the next."""
 
+import atexit
 import ctypes
 import functools
 import hashlib
@@ -65,7 +66,9 @@ def folder() -> Path:
         with tempfile.TemporaryFile(dir=chosen):
             return chosen
     except OSError:
-        return Path(tempfile.mkdtemp(prefix="talweg-"))
+        own = Path(tempfile.mkdtemp(prefix="talweg-"))
+        atexit.register(shutil.rmtree, own, ignore_errors=True)
+        return own
 
 
 class Library:
@@ -90,7 +93,9 @@ class Library:
         self._path = folder() / f"step-{hashlib.sha256(said.encode()).hexdigest()[:24]}.so"
         if self._path.exists():
             self._load()
-            return
+            if self._step is not None:
+                return
+            self.failure = None  # a damaged file: once more
         self._drafts = Path(tempfile.mkdtemp(prefix="draft-", dir=folder()))
         (self._drafts / "step.cpp").write_text(source)
         try:
