@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn, optim
 
+import talweg
 from talweg import lanes, rules
 from talweg.core import missing_compiler
 from talweg.data import BatchOrder
@@ -102,6 +103,8 @@ MIXED = [
     (rules.AdaDelta(lr=1.0), lambda p: optim.Adadelta(p, lr=1.0)),
     (rules.Rprop(lr=0.01), lambda p: optim.Rprop(p, lr=0.01)),
     (rules.ASGD(0.3, lambd=0.01, t0=9), lambda p: optim.ASGD(p, 0.3, lambd=0.01, t0=9)),
+    (rules.LAMB(lr=0.02), lambda p: talweg.optim.LAMB(p, lr=0.02)),
+    (rules.Lion(lr=0.002), lambda p: talweg.optim.Lion(p, lr=0.002)),
 ]
 
 

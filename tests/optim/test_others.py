@@ -60,6 +60,13 @@ OTHERS = {
         lambda p: optim.Adan(p, lr=1e-3, weight_decay=0.1),
         lambda p: pytorch_optimizer.Adan(p, lr=1e-3, weight_decay=0.1, weight_decouple=True),
     ),
+    # There m and r are not corrected (the rate is, unless told), and eps is added to a norm too.
+    "LAMB": (
+        lambda p: optim.LAMB(p, lr=1e-2, eps=1e-16, weight_decay=0.1, bias_correction=False),
+        lambda p: pytorch_optimizer.Lamb(
+            p, lr=1e-2, eps=1e-16, weight_decay=0.1, weight_decouple=False, adam_debias=True
+        ),
+    ),
     "Lion": (
         lambda p: optim.Lion(p, lr=1e-3, weight_decay=0.1),
         lambda p: pytorch_optimizer.Lion(p, lr=1e-3, weight_decay=0.1, weight_decouple=True),

@@ -112,6 +112,11 @@ class Rule(ABC):
         return False
 
     @property
+    def is_per_tensor(self) -> bool:
+        """Whether `step` is to get each parameter tensor by itself, flattened: ``[…, n]``."""
+        return False
+
+    @property
     def lr_range(self) -> tuple[float, float]:
         """The learning rates between which this rule's good ones usually lie."""
         return (1e-5, 1e-1)

@@ -8,6 +8,7 @@ from torch import Tensor
 from talweg.core import Rule, stack
 from talweg.lanes.compiling import Compiler
 from talweg.schedules import Schedule, Span
+from talweg.transforms import OnTensors
 
 Update = Callable[..., None]
 
@@ -42,6 +43,7 @@ class Group:
         rules: One rule per lane.
         schedules: Hyperparameter name → schedule.
         span: How long the run is.
+        sizes: Elements of each parameter tensor of a row.
         at: Rows ``[lane, parameter]`` where gradients are taken; the parameters themselves unless
             the rule looks ahead.
         compiler: What may compile the update.
@@ -53,6 +55,7 @@ class Group:
         rules: Sequence[Rule],
         schedules: Mapping[str, Schedule],
         span: Span,
+        sizes: tuple[int, ...],
         at: Tensor,
         compiler: Compiler,
     ) -> None:
@@ -60,7 +63,10 @@ class Group:
         self._rules = list(rules)
         self._schedules = schedules
         self._span = span
+        self._sizes = sizes
         self._rule = stack(rules, at.device)
+        if self._rule.is_per_tensor:
+            self._rule = OnTensors(self._rule, sizes=sizes)
         self._compiler = compiler
         key = self._rule.structure
         self._update = compiler(_make_update(self._rule), dynamic=True, key=key)
@@ -152,6 +158,7 @@ class Group:
             [self._rules[row] for row in rows],
             self._schedules,
             self._span,
+            self._sizes,
             at,
             self._compiler,
         )

@@ -6,6 +6,7 @@ effect.
 """
 
 from talweg.optim.adaptive import (
+    LAMB,
     AdaBelief,
     Adam,
     Adamax,
@@ -27,6 +28,7 @@ from talweg.optim.schedule_free import ScheduleFreeAdamW, ScheduleFreeSGD
 
 __all__ = [
     "ASGD",
+    "LAMB",
     "SGD",
     "AMSGrad",
     "AdaBelief",

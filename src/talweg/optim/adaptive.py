@@ -207,6 +207,43 @@ class Yogi(RuleOptimizer):
         return decayed(rules.Yogi().moved(**numbers), group)
 
 
+class LAMB(RuleOptimizer):
+    """LAMB; see `rules.LAMB`.
+
+    Args:
+        params: Parameters, or groups of them.
+        lr: Learning rate, at least 0: the share of its length that a tensor moves by.
+        betas: Shares of the mean gradient and the mean square kept, at least 0 and below 1.
+        eps: Keeps the quotient finite, at least 0.
+        weight_decay: Times the parameter, added to the direction.
+        bias_correction: Whether both averages are corrected for their start at 0.
+        maximize: Whether to climb.
+
+    Source: You et al. (2020), algorithm 2.
+    """
+
+    names: ClassVar[Mapping[str, str]] = MOMENTS
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Scalar = 1e-3,
+        betas: tuple[Scalar, Scalar] = (0.9, 0.999),
+        eps: Scalar = 1e-6,
+        weight_decay: Scalar = 0.0,
+        *,
+        bias_correction: bool = True,
+        maximize: bool = False,
+    ) -> None:
+        given = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        more = {"bias_correction": bias_correction, "maximize": maximize}
+        super().__init__(params, given | more)
+
+    def rule_of(self, group: Group) -> Rule:
+        rule = rules.LAMB(bias_correction=group["bias_correction"])
+        return rule.moved(**numbers_of(group, "eps", "weight_decay"))
+
+
 class Lion(RuleOptimizer):
     """Lion; see `rules.Lion`.
 

@@ -60,6 +60,8 @@ class Cohort:
         Raises:
             UserError: If a state has not the shape of its parameter.
         """
+        if self._is_sharded and self._rule.is_per_tensor:
+            raise UserError("a rule that needs whole tensors cannot step sharded parameters")
         kinds: dict[tuple[torch.dtype, torch.device], list[int]] = {}
         for place, param in enumerate(self.params):
             kinds.setdefault((param.dtype, param.device), []).append(place)
@@ -124,7 +126,9 @@ class Block:
         self._held = [[here(state[key]) for state in states] for key in keys]
         self._dtypes = {param.dtype for param in params}
         self._are_contiguous = all(param.is_contiguous() for param in self._params)
-        self._runs = bundled(self._params)
+        self._runs = [[place] for place in range(len(params))]
+        if not kernel.is_per_tensor:
+            self._runs = bundled(self._params)
         self._sizes = array("q", [param.numel() for param in self._params])
         rows = [self._params, self._params, *self._held]  # the second is for the gradients
         self._table = array("q", [tensor.data_ptr() for row in rows for tensor in row])

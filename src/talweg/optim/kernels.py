@@ -81,6 +81,7 @@ class Kernel:
         scalars: The names of the rule's scalars, in a fixed order.
         states: The names of its states, in a fixed order.
         exact: The dtype that it computes in.
+        is_per_tensor: Whether it is to get each parameter by itself.
     """
 
     def __init__(self, rule: Rule, dtype: torch.dtype, device: torch.device) -> None:
@@ -91,7 +92,10 @@ class Kernel:
         self._device = device
         self._plain = self._function(rule)
         self._is_native = device.type == "cpu"
-        self._source = written(rule, self.scalars, self.states, dtype) if self._is_native else None
+        self.is_per_tensor = rule.is_per_tensor
+        self._source = None
+        if self._is_native and not self.is_per_tensor:
+            self._source = written(rule, self.scalars, self.states, dtype)
         self._library: Library | None = None
         self._compiled: Compiled | None = None
 
@@ -148,8 +152,9 @@ class Kernel:
         states, size = list(state), params.numel()
         if self._is_native:
             with _RoundedRoots():
-                for begin in range(0, size, CHUNK):
-                    part = slice(begin, begin + CHUNK)
+                chunk = max(size, 1) if self.is_per_tensor else CHUNK
+                for begin in range(0, size, chunk):
+                    part = slice(begin, begin + chunk)
                     held = [tensor[part] for tensor in states]
                     self._plain(params[part], grad[part], held, packed)
         elif size > 1 and self._is_compiled(params.dtype):  # a size of 1 is compiled for itself

@@ -15,6 +15,7 @@ from talweg.rules.adam import Adam
 from talweg.rules.adamax import AdaMax
 from talweg.rules.adan import Adan
 from talweg.rules.asgd import ASGD
+from talweg.rules.lamb import LAMB
 from talweg.rules.lion import Lion
 from talweg.rules.momentum import Momentum
 from talweg.rules.nadam import NAdam
@@ -29,6 +30,7 @@ from talweg.transforms import Transform, WeightDecay
 
 __all__ = [
     "ASGD",
+    "LAMB",
     "RULES",
     "SGD",
     "STANDARD",
@@ -96,6 +98,7 @@ for _name, _label, _rule in (
     ("adan", "Adan", Adan()),
     ("yogi", "Yogi", Yogi()),
     ("lion", "Lion", Lion()),
+    ("lamb", "LAMB", LAMB()),
     ("adadelta", "AdaDelta", AdaDelta()),
     ("rprop", "Rprop", Rprop()),
     ("asgd", "ASGD", ASGD()),

@@ -84,5 +84,9 @@ class Transform(Rule):
         return self.rule.looks_ahead
 
     @property
+    def is_per_tensor(self) -> bool:
+        return self.rule.is_per_tensor
+
+    @property
     def lr_range(self) -> tuple[float, float]:
         return self.rule.lr_range
