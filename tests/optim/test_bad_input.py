@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tests.optim.test_contract import ALL, made, weights
+from tests.optim.test_contract import ALL, OWN, made, weights
 from torch import nn
 
 from talweg import optim
@@ -15,7 +15,7 @@ from talweg import optim
         (list, "empty parameter list"),
         (lambda: torch.ones(3), "iterable"),
         (
-            lambda: (w := weights((3,))[0],) * 2 if False else [*(w := weights((3,))), *w],
+            lambda: 2 * weights((3,)),
             "twice|dup",
         ),
         (lambda: [torch.ones(3, dtype=torch.complex64).requires_grad_()], "complex64"),
@@ -102,6 +102,68 @@ def test_a_state_of_another_shape_or_kind():
     assert one.state_dict() == before
     with pytest.raises(ValueError, match="is it another optimizer's"):
         three.load_state_dict(one.state_dict())
+
+
+@pytest.mark.parametrize("name", ["Lion", "AdaBelief", "Adan"])
+@pytest.mark.parametrize("betas", [(0.9,), (0.9,) * 4, 0.9, None])
+def test_betas_of_another_number(name, betas):
+    with pytest.raises(ValueError, match=r"betas must be [23] numbers, got"):
+        made(name, weights((3,)), betas=betas)
+
+
+@pytest.mark.parametrize("name", [name for name in OWN if name != "AMSGrad"])  # torch's own check
+@pytest.mark.parametrize("lr", ["1e-3", None, torch.ones(2), torch.tensor(-1.0), True])
+def test_rates_that_are_no_numbers(name, lr):
+    with pytest.raises(ValueError, match="lr must be a number"):
+        made(name, weights((3,)), lr=lr)
+
+
+def test_the_same_parameter_under_two_names():
+    (weight,) = weights((3,))
+    with pytest.raises(ValueError, match="twice"):
+        optim.SGD([("a", weight), ("b", weight)], lr=0.1)
+
+
+def test_the_state_of_another_class():
+    a, b = weights((3,)), weights((3,))
+    adam, other = optim.Adam(a), optim.Adamax(b)
+    adam.step()
+    with pytest.raises(ValueError, match="'exp_avg_sq' and no 'exp_inf'"):
+        other.load_state_dict(adam.state_dict())
+    assert not other.state
+    saved = adam.state_dict()
+    saved["param_groups"][0]["capturable"] = True
+    with pytest.raises(ValueError, match="capturable"):
+        adam.load_state_dict(saved)
+    amsgrad = optim.AMSGrad(b)
+    amsgrad.load_state_dict(torch.optim.Adam(a).state_dict())
+    amsgrad.step()
+    assert "max_exp_avg_sq" in amsgrad.state[b[0]]
+
+
+def test_a_hook_has_the_last_word_on_a_loaded_state():
+    (weight,) = weights((3,))
+    optimizer = optim.Adam([weight])
+    optimizer.step()
+
+    def hook(loaded: torch.optim.Optimizer) -> None:
+        loaded.state[weight]["exp_avg_sq"] = torch.full((3,), 5.0)
+
+    optimizer.register_load_state_dict_post_hook(hook)
+    optimizer.load_state_dict(optimizer.state_dict())
+    assert optimizer.state[weight]["exp_avg_sq"].tolist() == [5.0] * 3
+
+
+def test_a_sparse_gradient_is_found_before_anything_is_stepped():
+    (dense,) = weights((3,))
+    embedding = nn.Embedding(5, 3, sparse=True).double()
+    embedding(torch.tensor([1])).sum().backward()
+    start = dense.detach().clone()
+    optimizer = optim.Adam([{"params": [dense]}, {"params": embedding.parameters()}])
+    with pytest.raises(RuntimeError, match="sparse"):
+        optimizer.step()
+    assert torch.equal(dense, start)
+    assert not optimizer.state
 
 
 def test_of_rule_wants_a_rule():

@@ -1,6 +1,12 @@
 """Compiled steps: the same bits as plain ones, whatever comes."""
 
+import gc
 import math
+import os
+import subprocess
+import sys
+import weakref
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -8,6 +14,7 @@ from tests.optim.test_contract import ALL, made, weights
 from torch import nn
 
 from talweg import optim
+from talweg.core import Rule, hyper
 from talweg.optim import kernels, library
 from talweg.optim.source import written
 from talweg.rules import RULES
@@ -118,46 +125,41 @@ def test_without_a_compiler_it_is_said_once_and_steps_are_plain(monkeypatch):
 
 def test_a_compiler_that_fails_is_told_in_one_line(monkeypatch, tmp_path):
     monkeypatch.setenv("TALWEG_CACHE", str(tmp_path))
-    library.folder.cache_clear()
     broken = library.Library("this is no C++")
     assert broken.step(wait=True) is None
     assert broken.failure is not None
     assert broken.failure.startswith("the C++ compiler failed (")
     assert "\n" not in broken.failure
     assert not list(tmp_path.iterdir())
-    library.folder.cache_clear()
 
 
 def test_a_library_is_kept_for_the_next_process(monkeypatch, tmp_path):
     monkeypatch.setenv("TALWEG_CACHE", str(tmp_path))
-    library.folder.cache_clear()
     source = 'extern "C" void step() {}'
     assert library.Library(source).step(wait=True) is not None
     monkeypatch.setattr(library.subprocess, "Popen", lambda *_, **__: pytest.fail("compiled again"))
     assert library.Library(source).step() is not None
-    library.folder.cache_clear()
 
 
 def test_a_damaged_library_is_made_anew(monkeypatch, tmp_path):
     monkeypatch.setenv("TALWEG_CACHE", str(tmp_path))
-    library.folder.cache_clear()
     source = 'extern "C" void step() { /* once more */ }'
     assert library.Library(source).step(wait=True) is not None
     (found,) = tmp_path.iterdir()
-    found.unlink()  # what is loaded stays mapped
-    found.write_bytes(b"\x7fELF and then nothing")
-    again = library.Library(source)
-    assert again.step(wait=True) is not None
-    assert again.failure is None
-    library.folder.cache_clear()
+    content = found.read_bytes()
+    for damaged in (b"", content[:1000], content[:4096], b"\x7fELF and then nothing"):
+        for path in tmp_path.iterdir():
+            path.unlink()  # what is loaded stays mapped
+        found.write_bytes(damaged)
+        again = library.Library(source)
+        assert again.step(wait=True) is not None
+        assert again.failure is None
 
 
 def test_a_cache_that_cannot_be_written_is_no_obstacle(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("TALWEG_CACHE", str(tmp_path / "file"))
-    library.folder.cache_clear()
     assert library.folder().is_dir()
-    library.folder.cache_clear()
 
 
 @pytest.mark.usefixtures("compiled")
@@ -198,3 +200,171 @@ def test_a_model_may_change_its_precision_between_steps():
         assert weight.dtype == dtype
         assert (before - weight).abs().max() < 0.1
         assert not torch.equal(before, weight)
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+@pytest.mark.parametrize("name", ["SGD", "Adam"])
+def test_parameters_that_shrink_in_place_leave_the_rest_of_their_memory_alone(name, wanted):
+    """Pruning: the address stays, the shape does not."""
+    optim.use_compiler(wanted)
+    try:
+        (weight,) = weights((1000, 4))
+        optimizer = made(name, [weight])
+        optimizer.step()
+        whole = weight.data
+        held = {k: v for k, v in optimizer.state[weight].items() if v.dim()}
+        for key, value in held.items():
+            optimizer.state[weight][key] = value[:3]
+        weight.grad = None
+        weight.data = whole[:3]
+        weight.grad = torch.ones(3, 4)
+        before = [tensor[3:].clone() for tensor in (whole, *held.values())]
+        optimizer.step()
+        after = [tensor[3:] for tensor in (whole, *held.values())]
+        assert all(map(torch.equal, before, after))
+    finally:
+        optim.use_compiler(None)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_memory_taken_over_as_another_dtype_or_turned_round():
+    (weight,), (twin,) = weights((6, 4)), weights((6, 4))
+    one, other = optim.SGD([weight], lr=0.1), torch.optim.SGD([twin], lr=0.1)
+    for param, optimizer in ((weight, one), (twin, other)):
+        optimizer.step()
+        grad = torch.arange(24.0).reshape(4, 6)
+        param.grad = None
+        param.data = param.data.t()
+        param.grad = grad
+        optimizer.step()
+    assert torch.allclose(weight, twin)
+    memory = weight.data.t()
+    weight.grad = None
+    weight.data = memory.view(torch.bfloat16)[:2, :3].fill_(1.0)
+    weight.grad = torch.ones_like(weight)
+    one.step()
+    assert weight.unique().tolist() == [torch.tensor(0.9).bfloat16().item()]
+
+
+def test_a_gradient_of_another_size_is_an_error():
+    (weight,) = weights((4,))
+    optimizer = optim.SGD([weight], lr=0.1)
+    optimizer.step()
+    weight.data = torch.zeros(4000)
+    with pytest.raises(ValueError, match="a gradient has not the size of its parameter"):
+        optimizer.step()
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_two_parameters_on_one_memory_are_stepped_one_after_another(wanted):
+    optim.use_compiler(wanted)
+    try:
+        shared = torch.ones(4)
+        a, b = nn.Parameter(shared), nn.Parameter(shared)
+        a.grad, b.grad = torch.ones(4), torch.full((4,), 2.0)
+        optim.SGD([a, b], lr=0.1).step()
+        assert torch.allclose(shared, torch.full((4,), 0.7))
+    finally:
+        optim.use_compiler(None)
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_a_rule_may_hand_states_on_and_begin_with_the_parameters(wanted):
+    optim.use_compiler(wanted)
+    try:
+        weight = nn.Parameter(torch.zeros(3, dtype=torch.float64))
+        optimizer = optim.OfRule([weight], Delayed(lr=0.1))
+        path = []
+        for _ in range(4):
+            weight.grad = torch.ones_like(weight)
+            optimizer.step()
+            path.append(weight[0].item())
+        assert path == pytest.approx([0.0, -0.1, -0.25, -0.425])
+        assert optimizer.state[weight]["before"][0].item() == pytest.approx(-0.25)
+    finally:
+        optim.use_compiler(None)
+
+
+@dataclass(frozen=True)
+class Delayed(Rule):
+    """Steps by the mean before; remembers the parameters before."""
+
+    lr: float = hyper(0.1, "learning rate", above=0)
+
+    def init(self, params):
+        return {"m": torch.zeros_like(params), "old": torch.zeros_like(params), "before": params}
+
+    def scalars(self, t):  # noqa: ARG002
+        return {"lr": self.lr}
+
+    def step(self, params, grad, state, scalars):
+        new = {"m": 0.5 * state["m"] + grad, "old": state["m"], "before": params}
+        return params - scalars["lr"] * state["m"], new
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_a_lazily_negated_gradient(wanted):
+    optim.use_compiler(wanted)
+    try:
+        (weight,) = weights((4,))
+        start = weight.detach().clone()
+        weight.grad = torch._neg_view(torch.ones(4))
+        optim.SGD([weight], lr=0.1).step()
+        assert torch.allclose(weight, start + 0.1)
+    finally:
+        optim.use_compiler(None)
+
+
+def in_a_process(code: str, tmp_path, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning", "-c", PREPARED + code],
+        cwd=tmp_path,
+        env=os.environ | {"TALWEG_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"} | env,
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+PREPARED = """
+import os, shutil, sys, torch
+from torch import nn
+from talweg import optim
+p = nn.Parameter(torch.ones(4)); p.grad = torch.ones(4)
+o = optim.Adam([p])
+"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "o.step(); shutil.rmtree('cache'); optim.use_compiler(True); o.step()",
+        "o.step(); optim.use_compiler(True); o.step(); shutil.rmtree('cache')\n"
+        "optim.SGD([p]).step()",
+        "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+        "optim.use_compiler(True); o.step()",
+        "o.step()\nif os.fork() == 0: o.step(); sys.exit(0)\n"
+        "assert os.wait()[1] == 0; optim.use_compiler(True); o.step()",
+        "os.environ['CXX'] = '/bin/true'; optim.use_compiler(True); o.step()",
+        "os.environ['TALWEG_CACHE'] = 'here'; o.step(); os.mkdir('x'); os.chdir('x')\n"
+        "optim.use_compiler(True); o.step(); assert os.listdir('../here')",
+    ],
+    ids=["removed while it compiles", "removed after", "no children", "fork", "no output", "moved"],
+)
+def test_whatever_happens_to_the_compiler_training_goes_on(code, tmp_path):
+    done = in_a_process(code + "\nassert p[0] < 0.9991", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_replaced_parameters_are_let_go():
+    optimizer = optim.Adam([*weights((4,))])
+    gone = []
+    for _ in range(5):
+        optimizer.step()
+        old = optimizer.param_groups[0]["params"][0]
+        gone.append(weakref.ref(old))
+        optimizer.param_groups[0]["params"] = weights((4,))
+        optimizer.state.pop(old)
+        del old
+    optimizer.step()
+    gc.collect()
+    assert not [ref for ref in gone if ref() is not None]

@@ -48,9 +48,9 @@ def largest(*values: Scalar) -> Scalar:
 class Rule(ABC):
     """An update rule; see the module's text for the contract.
 
-    No method changes its inputs or branches on a tensor's value, and `step`, `probe` and `output`
-    read no numeric field other than through `scalars`; fields that select a form (``form``,
-    ``eps_inside``) are plain Python values.
+    `step` works on each element by itself, unless `is_per_tensor`. No method changes its inputs or
+    branches on a tensor's value, and `step`, `probe` and `output` read no numeric field other than
+    through `scalars`; fields that select a form (``form``, ``eps_inside``) are plain Python values.
     """
 
     def __post_init__(self) -> None:

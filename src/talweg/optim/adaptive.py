@@ -61,6 +61,9 @@ class AMSGrad(Adam):
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay, amsgrad=True, maximize=maximize)
 
+    def rule_of(self, group: Group) -> Rule:
+        return super().rule_of(group | {"amsgrad": True})  # also after Adam's state was loaded
+
 
 class Adamax(RuleOptimizer, torch.optim.Adamax):
     """`torch.optim.Adamax`; the rule is `rules.AdaMax`."""

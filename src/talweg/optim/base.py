@@ -11,7 +11,13 @@ from torch import Tensor
 from torch.optim.optimizer import Optimizer
 
 from talweg.core import Rule, UserError
-from talweg.optim.checks import check_distinct, check_group
+from talweg.optim.checks import (
+    check_dense,
+    check_distinct,
+    check_group,
+    check_lengths,
+    check_loaded,
+)
 from talweg.optim.cohort import Cohort, State
 from talweg.optim.course import Column, Course, Group
 from talweg.optim.kernels import exact_dtype
@@ -61,6 +67,7 @@ class RuleOptimizer(Optimizer):
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         try:
+            check_lengths(group, type(self))
             check_group(group, self.rule_of(group), self.spoken)
         except Exception:
             self.param_groups.pop()
@@ -86,20 +93,26 @@ class RuleOptimizer(Optimizer):
     @torch.no_grad()
     def _update(self, rule_of: Callable[[Group], Rule]) -> None:
         courses: dict[Hashable, Course] = self.__dict__.setdefault("_courses", {})
-        for place, group in enumerate(self.param_groups):
+        chosen: list[tuple[list[Tensor], list[Tensor]]] = []
+        for group in self.param_groups:
             params, grads = group["params"], list(map(_GRAD, group["params"]))
             if type(None) in set(map(type, grads)):
                 params = [param for param in params if param.grad is not None]
                 grads = list(map(_GRAD, params))
+            check_dense(grads)  # of all groups before any is stepped
+            chosen.append((params, grads))
+        for place, (group, (params, grads)) in enumerate(
+            zip(self.param_groups, chosen, strict=True)
+        ):
             if not params:
                 continue
             settings = {key: value for key, value in group.items() if key != "params"}
             turn = place, rule_of.__name__
             course = courses.get(turn)
-            if course is None or not course.follows(settings):
+            if course is None or not course.follows(settings, group["params"]):
                 rule = rule_of(group)
-                course = Course(settings, Ascent(rule) if group.get("maximize") else rule, course)
-                courses[turn] = course
+                rule = Ascent(rule) if group.get("maximize") else rule
+                course = courses[turn] = Course(settings, group["params"], rule, course)
             self._step_group(course, params, grads)
 
     def _step_group(self, course: Course, params: list[Tensor], grads: list[Tensor]) -> None:
@@ -160,7 +173,7 @@ class RuleOptimizer(Optimizer):
         """Gives a parameter what is missing of its first state."""
         if self.counts:
             state.setdefault("step", torch.tensor(0.0))
-        exact = param.detach().to(exact_dtype(param.dtype))
+        exact = param.detach().to(exact_dtype(param.dtype), copy=True)  # a state may be this
         for name, value in rule.init(exact).items():
             key = self.names.get(name, name)
             if state.get(key) is None:
@@ -216,26 +229,41 @@ class RuleOptimizer(Optimizer):
         def look(_: Optimizer, given: Mapping[str, Any]) -> None:
             seen.update(given)
 
+        def adopt(_: Optimizer) -> None:
+            self._adopt(seen)
+
         before = self.state, self.param_groups
-        handle = self.register_load_state_dict_pre_hook(look)
+        handles = (
+            self.register_load_state_dict_pre_hook(look),
+            self.register_load_state_dict_post_hook(adopt, prepend=True),
+        )
         try:
             super().load_state_dict(dict(state_dict))
-            for group in self.param_groups:
-                self.rule_of(group)
-        except KeyError as error:
+        except BaseException as error:
             self.state, self.param_groups = before
-            raise UserError(f"the state dict has no {error}: is it another optimizer's?") from None
-        except BaseException:
-            self.state, self.param_groups = before
+            if isinstance(error, KeyError) and error.args[0] in ("step", *self.defaults):
+                message = f"the state dict has no {error}: is it another optimizer's?"
+                raise UserError(message) from None
             raise
         finally:
-            handle.remove()
-        self.__dict__.pop("_courses", None)
-        numbers = [number for group in seen["param_groups"] for number in group["params"]]
+            for handle in handles:
+                handle.remove()
+            self.__dict__.pop("_courses", None)
+
+    def _adopt(self, given: Mapping[str, Any]) -> None:
+        """Puts loaded states where and in what they are kept here, once torch has copied them."""
+        rules = [self.rule_of(group) for group in self.param_groups]
+        for group, rule in zip(self.param_groups, rules, strict=True):
+            check_group(group, rule, self.spoken)
+        numbers = [number for group in given["param_groups"] for number in group["params"]]
         params = [param for group in self.param_groups for param in group["params"]]
+        per_param = [r for g, r in zip(self.param_groups, rules, strict=True) for _ in g["params"]]
         scalars = {"step", *self.carried.values()}
-        for number, param in zip(numbers, params, strict=True):
-            for key, value in seen["state"].get(number, {}).items():
+        for number, param, rule in zip(numbers, params, per_param, strict=True):
+            saved = given["state"].get(number, {})
+            needed = [self.names.get(name, name) for name in rule.init(torch.empty(0))]
+            check_loaded(saved, needed, {*self.names.values(), *scalars})
+            for key, value in saved.items():
                 if isinstance(value, Tensor):
                     self.state[param][key] = _as_kept(value, param, key in scalars)
 

@@ -1,9 +1,13 @@
 """What a parameter group must satisfy; checked when it is added."""
 
+import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from operator import attrgetter
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from talweg.core import Rule, UserError
@@ -22,8 +26,49 @@ def check_distinct(group: dict[str, Any]) -> None:
     if params is None or isinstance(params, (Tensor, set, frozenset)):
         return  # torch complains of these
     group["params"] = params = list(params)
-    if len({id(param) for param in params}) < len(params):
+    tensors = [param[-1] if isinstance(param, tuple) else param for param in params]  # by name
+    if len(set(map(id, tensors))) < len(tensors):
         raise UserError("a parameter is in a parameter group twice")
+
+
+def check_lengths(group: Mapping[str, Any], kind: type) -> None:
+    """Complains of pairs and triples that are not: betas, step sizes.
+
+    Args:
+        group: The group.
+        kind: The optimizer's class; its constructor's defaults say how many there are.
+    """
+    for key, spec in inspect.signature(kind).parameters.items():
+        usual, given = spec.default, group.get(key)
+        if isinstance(usual, tuple) and (
+            not isinstance(given, (tuple, list)) or len(given) != len(usual)
+        ):
+            raise UserError(f"{key} must be {len(usual)} numbers, got {given!r}")
+
+
+def check_dense(grads: Sequence[Tensor]) -> None:
+    """Complains of sparse gradients."""
+    if set(map(attrgetter("layout"), grads)) - {torch.strided}:
+        raise RuntimeError(
+            "talweg's optimizers do not support sparse gradients: "
+            "use torch.optim.SparseAdam, or an embedding with sparse=False"
+        )
+
+
+def check_loaded(saved: Mapping[str, Any], needed: Sequence[str], known: set[str]) -> None:
+    """Complains of a parameter's loaded state that lacks something and is of another kind.
+
+    Args:
+        saved: The state.
+        needed: The keys that the rule needs.
+        known: All that the class can have.
+    """
+    missing = [key for key in needed if saved.get(key) is None]
+    strange = [key for key in saved if key not in known and key not in needed]
+    if saved and missing and strange:
+        raise UserError(
+            f"the state dict has {strange[0]!r} and no {missing[0]!r}: is it another optimizer's?"
+        )
 
 
 def check_group(group: dict[str, Any], rule: Rule, spoken: Mapping[str, str]) -> None:
@@ -50,9 +95,14 @@ def check_group(group: dict[str, Any], rule: Rule, spoken: Mapping[str, str]) ->
             )
     values = rule.hypers
     for name, spec in rule.specs.items():
-        value = values.get(name)
-        if not isinstance(value, (int, float)):
+        if name not in values:
             continue
+        value = values[name]
+        if isinstance(value, Tensor) and value.numel() == 1 and not value.is_complex():
+            value = value.item()
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise UserError(f"{spoken.get(name, name)} must be a number, got {value!r}")
+        value = float(value)
         bounds = spec.metadata
         above, least, below = bounds["above"], bounds["at_least"], bounds["below"]
         if below == math.inf:

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from talweg.core import Rule, UserError
 from talweg.optim.kernels import Kernel, address, kernel_of
-from talweg.optim.layout import bundled, flat, here, is_dense, laid_out_like, spread
+from talweg.optim.layout import bundled, flat, here, is_dense, laid_out_like, layers, spread
 
 State = dict[str, Any]
 
-_LAYOUT, _DTYPE = attrgetter("layout"), attrgetter("dtype")
+_DTYPE = attrgetter("dtype")
 
 
 class Cohort:
@@ -32,7 +32,7 @@ class Cohort:
         self._rule = rule
         self._keys = {name: names.get(name, name) for name in rule.init(torch.empty(0))}
         self._states: list[State] = []
-        self._addresses: list[int] = []
+        self._marks: list[list[Any]] = []
         self._is_sharded = any(here(param) is not param for param in params)
         self._blocks: list[tuple[list[int], Block]] = []
 
@@ -43,13 +43,21 @@ class Cohort:
         if self._keys and not all(map(is_, states, self._states)):
             return False
         try:
-            return self._addresses == self._found(states)
+            return self._marks == self._found(states)
         except (TypeError, KeyError):  # a state was taken away
             return False
 
-    def _found(self, states: Sequence[State]) -> list[int]:
-        rows = [self.params, *(map(itemgetter(key), states) for key in self._keys.values())]
-        return list(map(Tensor.data_ptr, self._here(chain.from_iterable(rows))))
+    def _found(self, states: Sequence[State]) -> list[list[Any]]:
+        """Where everything lies and how: ``param.data = …`` changes it under the same name."""
+        rows = (map(itemgetter(key), states) for key in self._keys.values())
+        params = list(self._here(self.params))
+        held = list(self._here(chain.from_iterable(rows)))
+        return [
+            list(map(Tensor.data_ptr, params + held)),
+            list(map(Tensor.numel, params + held)),
+            list(map(Tensor.stride, params)),
+            list(map(_DTYPE, params)),
+        ]
 
     def _here(self, tensors: Iterable[Tensor]) -> Iterable[Tensor]:
         return map(here, tensors) if self._is_sharded else tensors
@@ -62,16 +70,17 @@ class Cohort:
         """
         if self._is_sharded and self._rule.is_per_tensor:
             raise UserError("a rule that needs whole tensors cannot step sharded parameters")
-        kinds: dict[tuple[torch.dtype, torch.device], list[int]] = {}
-        for place, param in enumerate(self.params):
-            kinds.setdefault((param.dtype, param.device), []).append(place)
+        kinds: dict[tuple[int, torch.dtype, torch.device], list[int]] = {}
+        for place, layer in enumerate(layers(list(self._here(self.params)))):
+            param = self.params[place]
+            kinds.setdefault((layer, param.dtype, param.device), []).append(place)
         self._blocks = []
-        for kind, places in kinds.items():
-            kernel = kernel_of(self._rule, *kind)
+        for (_, dtype, device), places in sorted(kinds.items(), key=lambda pair: pair[0][0]):
+            kernel = kernel_of(self._rule, dtype, device)
             params = list(self._here(self.params[place] for place in places))
             own, keys = [states[p] for p in places], [self._keys[name] for name in kernel.states]
             self._blocks.append((places, Block(kernel, params, own, keys)))
-        self._states, self._addresses = list(states), self._found(states)
+        self._states, self._marks = list(states), self._found(states)
 
     def step(self, grads: Sequence[Tensor], scalars: Mapping[str, Any]) -> None:
         """Steps every parameter.
@@ -108,8 +117,8 @@ class Block:
         self._params: list[Tensor] = []
         for param in params:
             dense = param
-            if not is_dense(param):
-                dense = param.detach().clone(memory_format=torch.contiguous_format)
+            if not is_dense(param) or param.is_neg():
+                dense = param.detach().resolve_neg().clone(memory_format=torch.contiguous_format)
                 self._stand_ins.append((param, dense))
             self._params.append(dense)
         for key in keys:
@@ -125,11 +134,12 @@ class Block:
                     state[key] = laid_out
         self._held = [[here(state[key]) for state in states] for key in keys]
         self._dtypes = {param.dtype for param in params}
+        self._numels = [param.numel() for param in params]
         self._are_contiguous = all(param.is_contiguous() for param in self._params)
         self._runs = [[place] for place in range(len(params))]
         if not kernel.is_per_tensor:
             self._runs = bundled(self._params)
-        self._sizes = array("q", [param.numel() for param in self._params])
+        self._sizes = array("q", self._numels)
         rows = [self._params, self._params, *self._held]  # the second is for the gradients
         self._table = array("q", [tensor.data_ptr() for row in rows for tensor in row])
 
@@ -144,7 +154,7 @@ class Block:
             stand_in.copy_(param)
         grads = self._laid_out(grads)
         native = self._kernel.native()
-        if native is None:
+        if native is None or set(map(_DTYPE, grads)) != self._dtypes:
             self._step_plainly(grads, scalars)
         else:
             self._step_natively(native, grads, scalars)
@@ -153,14 +163,10 @@ class Block:
 
     def _laid_out(self, grads: Sequence[Tensor]) -> Sequence[Tensor]:
         """The gradients, laid out as the parameters are."""
-        if set(map(_LAYOUT, grads)) != {torch.strided}:
-            raise RuntimeError(
-                "talweg's optimizers do not support sparse gradients: "
-                "use torch.optim.SparseAdam, or an embedding with sparse=False"
-            )
-        if set(map(_DTYPE, grads)) != self._dtypes:
-            (dtype,) = self._dtypes
-            grads = [grad.to(dtype) for grad in grads]
+        if list(map(Tensor.numel, grads)) != self._numels:
+            raise UserError("a gradient has not the size of its parameter")
+        if any(map(Tensor.is_neg, grads)):
+            grads = [grad.resolve_neg() for grad in grads]
         if self._are_contiguous and all(map(Tensor.is_contiguous, grads)):
             return grads
         return [laid_out_like(g, param) for g, param in zip(grads, self._params, strict=True)]

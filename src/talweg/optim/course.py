@@ -58,6 +58,7 @@ class Course:
 
     Args:
         settings: The group's hyperparameters.
+        params: Its parameters.
         rule: What follows from them.
         before: The course that it replaces, whose memory serves on where the rule's structure is
             the same.
@@ -67,11 +68,20 @@ class Course:
         states: The rule's names of its states.
     """
 
-    def __init__(self, settings: Group, rule: Rule, before: "Course | None") -> None:
+    def __init__(
+        self,
+        settings: Group,
+        params: Sequence[Tensor],
+        rule: Rule,
+        before: "Course | None",
+    ) -> None:
         self._settings = settings
+        self._params = list(params)
         self._is_fixed = not any(isinstance(value, Tensor) for value in _leaves(settings))
         self.rule = rule
-        if before is not None and before.rule.structure != rule.structure:
+        if before is not None and (
+            before.rule.structure != rule.structure or not _are_same(before._params, params)
+        ):
             before = None
         self.states = before.states if before else tuple(rule.init(torch.empty(0)))
         self._cohorts: dict[tuple[int, ...], Cohort] = before._cohorts if before else {}
@@ -79,9 +89,9 @@ class Course:
         self._columns: list[Column] = before._columns if before else []
         self._columned: list[Tensor] = before._columned if before else []
 
-    def follows(self, settings: Group) -> bool:
-        """Whether the group still has the numbers that the rule was made from."""
-        return self._is_fixed and settings == self._settings
+    def follows(self, settings: Group, params: Sequence[Tensor]) -> bool:
+        """Whether the group still has the numbers that the rule was made from, and its members."""
+        return self._is_fixed and settings == self._settings and _are_same(self._params, params)
 
     def cohort(self, params: Sequence[Tensor], names: Mapping[str, str]) -> Cohort:
         """These parameters as one cohort."""

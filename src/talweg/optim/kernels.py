@@ -106,6 +106,9 @@ class Kernel:
             now = {name: packed[place] for place, name in enumerate(scalars)}
             old = dict(zip(states, state, strict=True))
             new_params, new = rule.step(params.to(exact), grad.to(exact), old, now)
+            # What is handed on unchanged is read before it is overwritten.
+            given = {params.data_ptr(), *(tensor.data_ptr() for tensor in state)}
+            new = {name: x.clone() if x.data_ptr() in given else x for name, x in new.items()}
             params.copy_(new_params)
             for name, tensor in old.items():
                 tensor.copy_(new[name])

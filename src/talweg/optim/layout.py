@@ -30,6 +30,30 @@ def is_dense(tensor: Tensor) -> bool:
     return True
 
 
+def layers(tensors: Sequence[Tensor]) -> list[int]:
+    """Numbers such that tensors of one number share no memory; mostly 0 for all.
+
+    Two parameters on the same memory must be stepped one after another.
+    """
+    found = [0] * len(tensors)
+    reached, last = 0, 0
+    for begin, place in sorted((t.data_ptr(), place) for place, t in enumerate(tensors)):
+        size = _reach(tensors[place])
+        if size and begin < reached:
+            last += 1
+            found[place] = last
+        reached = max(reached, begin + size)
+    return found
+
+
+def _reach(tensor: Tensor) -> int:
+    """Bytes from its first element to the end of its last."""
+    if tensor.numel() == 0:
+        return 0
+    last = sum((n - 1) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True))
+    return (last + 1) * tensor.element_size()
+
+
 def flat(tensor: Tensor) -> Tensor:
     """A dense tensor's elements as they lie in memory, ``[n]``, without a copy."""
     if tensor.is_contiguous():

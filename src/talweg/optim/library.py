@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 FLAGS = (
@@ -55,24 +55,49 @@ def _processor() -> str:
     return next((line for line in lines if line.startswith(("flags", "Features"))), "")
 
 
-@functools.cache
 def folder() -> Path:
-    """Where compiled steps are kept: ``$TALWEG_CACHE``, or ``talweg`` in the user's cache."""
-    given = os.environ.get("TALWEG_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    chosen = Path(given) if given else Path(base) / "talweg"
-    try:
-        chosen.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=chosen):
-            return chosen
-    except OSError:
-        own = Path(tempfile.mkdtemp(prefix="talweg-"))
-        atexit.register(shutil.rmtree, own, ignore_errors=True)
-        return own
+    """Where compiled steps are kept: ``$TALWEG_CACHE``, or ``talweg`` in the user's cache.
+
+    A folder of this process alone where neither can be written.
+    """
+    for place in _places():
+        try:
+            chosen = place()
+            chosen.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=chosen):
+                return chosen
+        except (OSError, RuntimeError):  # no home is a RuntimeError
+            continue
+    return _own_folder()
+
+
+@functools.cache
+def _started_in() -> Path:
+    return Path.cwd()
+
+
+def _places() -> list[Callable[[], Path]]:
+    given, base = os.environ.get("TALWEG_CACHE"), os.environ.get("XDG_CACHE_HOME")
+    if given:
+        return [lambda: _started_in() / Path(given).expanduser()]
+    return [lambda: (Path(base) if base else Path.home() / ".cache") / "talweg"]
+
+
+@functools.cache
+def _own_folder() -> Path:
+    own = Path(tempfile.mkdtemp(prefix="talweg-"))
+    atexit.register(shutil.rmtree, own, ignore_errors=True)
+    return own
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:24]
 
 
 class Library:
     """A function ``step`` that is compiled in a process of its own while this one goes on.
+
+    Nothing that goes wrong with it is an error of the training's: `failure` says it.
 
     Args:
         source: C++ that defines it as ``extern "C"``.
@@ -82,35 +107,39 @@ class Library:
     """
 
     def __init__(self, source: str) -> None:
+        self._source = source
+        self._start()
+
+    def _start(self) -> None:
         self.failure: str | None = None
         self._step: Callable[..., None] | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._owner = os.getpid()
         command = compiler()
         if command is None:
             self.failure = "no C++ compiler found"
             return
-        said = "\n".join((*command, _processor(), source))
-        self._path = folder() / f"step-{hashlib.sha256(said.encode()).hexdigest()[:24]}.so"
-        if self._path.exists():
-            self._load()
-            if self._step is not None:
-                return
-            self.failure = None  # a damaged file: once more
-        self._drafts = Path(tempfile.mkdtemp(prefix="draft-", dir=folder()))
-        (self._drafts / "step.cpp").write_text(source)
+        self._name = _digest("\n".join((*command, _processor(), self._source)).encode())
         try:
-            with (self._drafts / "said").open("w") as said_there:
-                self._process = subprocess.Popen(
-                    (*command, "step.cpp", "-o", "step.so"),
-                    cwd=self._drafts,
-                    stdin=subprocess.DEVNULL,
-                    stdout=said_there,
-                    stderr=said_there,
-                    start_new_session=True,  # Ctrl-C is for the training
-                )
+            self._folder = folder()
+            if not self._load():
+                self._compile(command)
         except OSError as error:
             self.failure = str(error)
-        self._tidy = weakref.finalize(self, _tidied, self._process, self._drafts)
+
+    def _compile(self, command: Sequence[str]) -> None:
+        self._drafts = Path(tempfile.mkdtemp(prefix="draft-", dir=self._folder))
+        (self._drafts / "step.cpp").write_text(self._source)
+        with (self._drafts / "said").open("w") as said:
+            self._process = subprocess.Popen(
+                (*command, "step.cpp", "-o", "step.so"),
+                cwd=self._drafts,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,  # Ctrl-C is for the training
+            )
+        self._tidy = weakref.finalize(self, _tidied, self._process, self._drafts, self._owner)
 
     def step(self, wait: bool = False) -> Callable[..., None] | None:
         """The function, or None as long as there is none.
@@ -118,39 +147,60 @@ class Library:
         Args:
             wait: Whether to wait for the compiler.
         """
-        if self._process is not None and (wait or self._process.poll() is not None):
-            self._finish(self._process)
+        process = self._process
+        if process is None:
+            return self._step
+        if os.getpid() != self._owner:  # a fork: the compiler is the other process's
+            self._tidy.detach()
+            self._start()
+            return self.step(wait)
+        if wait or process.poll() is not None:
+            process.wait()
+            self._process = None
+            self._finish(process.returncode)
         return self._step
 
-    def _finish(self, process: "subprocess.Popen[bytes]") -> None:
-        self._process = None
-        if process.wait() == 0:
-            (self._drafts / "step.so").replace(self._path)
-            self._load()
-        else:
-            said = (self._drafts / "said").read_text(errors="replace").splitlines()
-            lines = [*(line for line in said if "error" in line), *said, "no message"]
-            self.failure = f"the C++ compiler failed ({lines[0]})"
+    def _finish(self, status: int) -> None:
+        try:
+            made = self._drafts / "step.so"
+            if status == 0 and made.is_file():
+                named = f"step-{self._name}-{_digest(made.read_bytes())}.so"
+                made.replace(self._folder / named)
+                if not self._load():
+                    self.failure = "a compiled step cannot be loaded"
+            else:
+                said = (self._drafts / "said").read_text(errors="replace").splitlines()
+                lines = [*(line for line in said if "error" in line), *said, "no message"]
+                self.failure = f"the C++ compiler failed ({lines[0]})"
+        except OSError as error:
+            self.failure = f"the C++ compiler's work was lost ({error})"
         self._tidy()
 
-    def _load(self) -> None:
-        try:
-            self._step = ctypes.CDLL(str(self._path)).step
-            self._step.argtypes = (  # pyright: ignore[reportFunctionMemberAccess]
-                ctypes.c_int64,
-                ctypes.c_void_p,
-                ctypes.c_void_p,
-                ctypes.c_void_p,
-                ctypes.c_int64,
-            )
-            self._step.restype = None  # pyright: ignore[reportFunctionMemberAccess]
-        except (OSError, AttributeError) as error:
-            self.failure = f"a compiled step cannot be loaded ({error})"
+    def _load(self) -> bool:
+        """Whether a library is there and sound: its name says what is in it."""
+        for path in self._folder.glob(f"step-{self._name}-*.so"):
+            if path.is_file() and path.stem.endswith(_digest(path.read_bytes())):
+                try:
+                    self._step = ctypes.CDLL(str(path)).step
+                except (OSError, AttributeError):
+                    continue
+                self._step.argtypes = (  # pyright: ignore[reportFunctionMemberAccess]
+                    ctypes.c_int64,
+                    ctypes.c_void_p,
+                    ctypes.c_void_p,
+                    ctypes.c_void_p,
+                    ctypes.c_int64,
+                )
+                self._step.restype = None  # pyright: ignore[reportFunctionMemberAccess]
+                return True
+        return False
 
 
-def _tidied(process: "subprocess.Popen[bytes] | None", drafts: Path) -> None:
+def _tidied(process: "subprocess.Popen[bytes]", drafts: Path, owner: int) -> None:
     """Leaves nothing behind, also where training ends before the compiler does."""
-    if process is not None and process.poll() is None:
+    if os.getpid() != owner:
+        return
+    if process.poll() is None:
         process.kill()
         process.wait()
     shutil.rmtree(drafts, ignore_errors=True)

@@ -14,6 +14,7 @@ from talweg.optim.lookahead import LookingAhead
 class OfRule(LookingAhead):
     """Any rule, or rules under transforms, on a model's parameters.
 
+    Its step must work on each element by itself, unless the rule `is_per_tensor`.
     The rule's numbers are the hyperparameters of the parameter groups, under the rule's names.
 
     Args:
