@@ -30,7 +30,7 @@ import talweg
 from talweg.data import BatchOrder, Splits
 from talweg.lanes import Engine, Plan
 from talweg.models import ModelSource, mlp_source
-from talweg.rules import RULES, default_lrs
+from talweg.rules import RULES, STANDARD, default_lrs
 from talweg.study.record import processor
 
 EPOCHS, BATCH = 20, 64
@@ -66,14 +66,12 @@ def the_lanes() -> list[tuple[str, float, int]]:
     """``(rule, rate, seed)`` of every lane of the default comparison."""
     tuned = [
         (name, lr, seed)
-        for name, entry in RULES.items()
-        for lr in default_lrs(entry.rule)
+        for name in STANDARD
+        for lr in default_lrs(RULES[name].rule)
         for seed in (1000, 1001)
     ]
     final = [
-        (name, default_lrs(entry.rule)[4], seed)
-        for name, entry in RULES.items()
-        for seed in range(5)
+        (name, default_lrs(RULES[name].rule)[4], seed) for name in STANDARD for seed in range(5)
     ]
     return tuned + final
 
