@@ -173,11 +173,12 @@ class RuleOptimizer(Optimizer):
         """Gives a parameter what is missing of its first state."""
         if self.counts:
             state.setdefault("step", torch.tensor(0.0))
-        exact = param.detach().to(exact_dtype(param.dtype), copy=True)  # a state may be this
+        exact = param.detach().to(exact_dtype(param.dtype))
         for name, value in rule.init(exact).items():
             key = self.names.get(name, name)
             if state.get(key) is None:
-                state[key] = value
+                is_param = here(value).data_ptr() == here(exact).data_ptr()
+                state[key] = value.clone() if is_param else value
         for name, value in rule.memory().items():
             state.setdefault(self.carried[name], torch.tensor(float(value), dtype=torch.float64))
 
