@@ -589,3 +589,36 @@ def test_what_scalars_carry_survives_the_clean_up_of_lanes(data: tuple[Tensor, T
             optimizer.step()
         for name, value in model.state_dict().items():
             torch.testing.assert_close(run.params(lane)[name], value, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("strategy", ["stacked", "serial"])
+def test_rules_that_are_evaluated_elsewhere(strategy):
+    """Schedule-Free lanes end at their averages, also beside lanes that diverge and are dropped."""
+    x = torch.randn(64, 3, generator=torch.Generator().manual_seed(0))
+    data = x, x[:, :1] * x[:, 1:2]
+    good = [rules.ScheduleFreeSGD(lr=0.1), rules.ScheduleFreeSGD(lr=0.05, momentum=0.8)]
+    chosen = [*good, rules.ScheduleFreeSGD(lr=1e20), rules.ScheduleFreeAdamW(lr=0.01)]
+    made = [
+        lambda p: talweg.optim.ScheduleFreeSGD(p, lr=0.1),
+        lambda p: talweg.optim.ScheduleFreeSGD(p, lr=0.05, momentum=0.8),
+        None,
+        lambda p: talweg.optim.ScheduleFreeAdamW(p, lr=0.01),
+    ]
+    run = lanes.train(
+        lambda: nn.Linear(3, 1), data, chosen, [2], steps=150, batch_size=None, strategy=strategy
+    )
+    assert run.status[2].startswith("diverged")
+    begun = lanes.train(lambda: nn.Linear(3, 1), data, chosen, [2], steps=0, strategy=strategy)
+    for lane, make in enumerate(made):
+        if make is None:
+            continue
+        model = nn.Linear(3, 1)
+        model.load_state_dict(begun.params(lane))
+        optimizer = make(model.parameters())
+        for _ in range(150):
+            optimizer.zero_grad()
+            (model(x) - data[1]).square().mean().backward()
+            optimizer.step()
+        optimizer.eval()
+        for name, value in model.state_dict().items():
+            torch.testing.assert_close(run.params(lane)[name], value, rtol=2e-4, atol=1e-5)

@@ -144,6 +144,8 @@ class Group:
 
     def output(self) -> Tensor:
         """What to evaluate and save, ``[lane, parameter]``."""
+        if not self._columns:  # before the first step
+            return self.params
         scalars = {name: column[-1] for name, column in self._columns.items()}
         return self._rule.output(self.params, self.state, scalars)
 
@@ -163,5 +165,7 @@ class Group:
             self._compiler,
         )
         kept.state = state
+        kept._columns = {name: column[:, index] for name, column in self._columns.items()}
+        kept._prepared = self._prepared
         kept._memory = {name: value[index] for name, value in self._memory.items()}
         return kept
