@@ -166,6 +166,15 @@ def test_a_sparse_gradient_is_found_before_anything_is_stepped():
     assert not optimizer.state
 
 
+def test_what_is_no_model_no_choice_and_no_rule():
+    with pytest.raises(ValueError, match="model must be a torch module, got str"):
+        optim.decay_groups("model")
+    with pytest.raises(ValueError, match="wanted must be True, False or None, got 'yes'"):
+        optim.use_compiler("yes")
+    with pytest.raises(NotImplementedError, match="does not say which rule"):
+        optim.RuleOptimizer(weights((3,)), {})
+
+
 def test_of_rule_wants_a_rule():
     with pytest.raises(ValueError, match="rule must be"):
         optim.OfRule(weights((3,)), "adam")

@@ -22,9 +22,15 @@ def test_the_average_is_put_in_and_taken_out(name):
     optimizer.train()
     train(model, optimizer, 10)
     trained = copy.deepcopy(model)
+    with optimizer.evaluating():
+        averaged = copy.deepcopy(model)
+    assert apart(model, trained) == 0
     optimizer.eval()
     optimizer.eval()
     assert apart(model, trained) > 1e-4
+    assert apart(model, averaged) < 1e-14
+    with optimizer.evaluating():  # it is there already
+        assert apart(model, averaged) < 1e-14
     for param, held in zip(model.parameters(), trained.parameters(), strict=True):
         z = optimizer.state[param]["z"]
         assert torch.allclose(0.8 * param + 0.2 * z, held, rtol=0, atol=1e-14)

@@ -6,6 +6,7 @@ import torch
 
 from talweg import lanes, optim, rules
 from talweg.core import UserError, stack
+from talweg.rules import RULES
 from talweg.transforms import Ascent, ClipValue, Lookahead, WeightAverage, WeightDecay
 
 
@@ -78,14 +79,14 @@ def test_look_ahead_is_a_public_implementation_of_it():
     torch.testing.assert_close(path(rule), torch_path(make), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("form", ["exponential", "equal"])
+@pytest.mark.parametrize("kind", ["exponential", "equal"])
 @pytest.mark.parametrize("start", [0, 6])
-def test_averages_are_torchs(form, start):
+def test_averages_are_torchs(kind, start):
     """Those of an optimizer, of a lane, and of `torch.optim.swa_utils`."""
-    rule = WeightAverage(rules.SGD(0.05), decay=0.9, start=start, form=form)
+    rule = WeightAverage(rules.SGD(0.05), decay=0.9, start=start, kind=kind)
     model, plain = torch.nn.Linear(2, 1).double(), torch.nn.Linear(2, 1).double()
     plain.load_state_dict(model.state_dict())
-    ema = torch.optim.swa_utils.get_ema_multi_avg_fn(0.9) if form == "exponential" else None
+    ema = torch.optim.swa_utils.get_ema_multi_avg_fn(0.9) if kind == "exponential" else None
     average = torch.optim.swa_utils.AveragedModel(plain, multi_avg_fn=ema)
     one, other = optim.OfRule(model.parameters(), rule), torch.optim.SGD(plain.parameters(), 0.05)
     x = torch.randn(40, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -110,7 +111,7 @@ def test_they_run_as_lanes_with_numbers_of_their_own(strategy):
     data = x, x[:, :1]
     chosen = [
         *(WeightAverage(rules.Adam(0.05), decay=decay) for decay in (0.5, 0.9)),
-        *(WeightAverage(rules.Adam(0.05), start=start, form="equal") for start in (0, 10)),
+        *(WeightAverage(rules.Adam(0.05), start=start, kind="equal") for start in (0, 10)),
         *(Lookahead(rules.Adam(0.05), every=every) for every in (3, 5)),
         *(ClipValue(WeightDecay(rules.SGD(0.05)), limit=limit) for limit in (0.1, 10.0)),
     ]
@@ -120,6 +121,41 @@ def test_they_run_as_lanes_with_numbers_of_their_own(strategy):
         torch.testing.assert_close(run.losses[lane], alone.losses[0], rtol=1e-4, atol=1e-6)
         for name, value in alone.params(0).items():
             torch.testing.assert_close(run.params(lane)[name], value, rtol=1e-4, atol=1e-6)
+
+
+AROUND = [
+    Ascent,
+    ClipValue,
+    Lookahead,
+    WeightAverage,
+    WeightDecay,
+    lambda rule: WeightDecay(rule, decoupled=False),
+]
+
+
+@pytest.mark.parametrize("make", AROUND)
+def test_nothing_of_a_transform_meets_what_is_inside_under_one_name(make):
+    """A scalar, a state or a setting of the same name would take the other's place unseen."""
+    inside = [known.rule for known in RULES.values()]
+    inside += [other(rules.SGD()) for other in AROUND]
+    allowed = 0
+    for rule in inside:
+        if type(make(rules.SGD())).__name__ != "Ascent" and (
+            make(rules.SGD()).own.keys() & rule.specs.keys()
+        ):
+            with pytest.raises(UserError, match=r"cannot go around a .* that has its own"):
+                make(rule)
+            continue
+        allowed += 1
+        outer, alone = make(rule), make(rules.SGD())
+        for names in (
+            lambda it: it.recall(it.scalars(3.0), it.memory())[0].keys(),
+            lambda it: it.init(torch.ones(2)).keys(),
+        ):
+            own = names(alone) - names(rules.SGD())
+            assert names(outer) == names(rule) | own
+            assert not own & names(rule)
+    assert allowed > 20
 
 
 def test_both_decays_are_one_for_plain_descent_and_two_for_adam():

@@ -1,6 +1,5 @@
 """What every optimizer of this room shares: a rule's step on a model's parameters."""
 
-from abc import abstractmethod
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
@@ -43,9 +42,9 @@ class RuleOptimizer(Optimizer):
     counts: ClassVar[bool] = True
     """Whether ``state`` holds the number of steps, as ``"step"``."""
 
-    @abstractmethod
     def rule_of(self, group: Group) -> Rule:
-        """The rule that a parameter group follows, with the group's numbers."""
+        """The rule that a parameter group follows, with the group's numbers; a subclass says."""
+        raise NotImplementedError(f"{type(self).__name__} does not say which rule it follows")
 
     @property
     def _step_supports_amp_scaling(self) -> bool:

@@ -5,6 +5,8 @@ from typing import Any
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase  # pyright: ignore[reportPrivateUsage]
 
+from talweg.core import UserError
+
 NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm, nn.RMSNorm)
 
 
@@ -18,10 +20,15 @@ def decay_groups(model: nn.Module, weight_decay: float = 1e-2) -> list[dict[str,
     Returns:
         The groups, for any optimizer; a group without parameters is left out.
 
+    Raises:
+        UserError: If it is no model.
+
     >>> layer = nn.Sequential(nn.Linear(3, 2), nn.LayerNorm(2))
     >>> [(len(group["params"]), group["weight_decay"]) for group in decay_groups(layer)]
     [(1, 0.01), (3, 0.0)]
     """
+    if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UserError(f"model must be a torch module, got {type(model).__name__}")
     of_norms = {
         id(param)
         for module in model.modules()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from talweg.core import Compiled, Rule
+from talweg.core import Compiled, Rule, UserError
 from talweg.optim.library import Library
 from talweg.optim.source import written
 
@@ -44,7 +44,12 @@ def use_compiler(wanted: bool | None) -> None:
     Args:
         wanted: True for at the first step, which then waits for the compiler, False for never,
             None (the start) for as soon as the compiler is done, beside the training.
+
+    Raises:
+        UserError: If it is none of these.
     """
+    if wanted not in (True, False, None):
+        raise UserError(f"wanted must be True, False or None, got {wanted!r}")
     Compiling.wanted = wanted
 
 

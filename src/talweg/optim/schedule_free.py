@@ -1,7 +1,7 @@
 """Schedule-Free optimizers: the model holds one point while training and another afterwards."""
 
-from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import Any, ClassVar
 
 import torch
@@ -41,6 +41,12 @@ class ScheduleFree(RuleOptimizer):
         """Puts the point of training back into the model; nothing if it is there."""
         self._switch(to_training=True)
 
+    @contextmanager
+    def evaluating(self) -> Generator[None]:
+        """Within it the model holds the average; nothing if it is there."""
+        with super().evaluating() if self.is_training else nullcontext():
+            yield
+
     @torch.no_grad()
     def _switch(self, to_training: bool) -> None:
         for group in self.param_groups:
@@ -69,10 +75,6 @@ class ScheduleFree(RuleOptimizer):
         if not self.is_training:
             raise UserError("the model holds the average: call optimizer.train() before a step")
         return super().step(closure)
-
-    @abstractmethod
-    def rule_of(self, group: Group) -> Rule:
-        """The rule that a parameter group follows, with the group's numbers."""
 
 
 class ScheduleFreeSGD(ScheduleFree):

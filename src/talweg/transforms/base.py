@@ -13,7 +13,8 @@ class Transform(Rule):
     """A rule that changes what goes into another rule or comes out of it.
 
     Its settings are those of the rule inside and its own, under one roof: ``changed(lr=…)``
-    reaches the rule inside. What a transform does not define is the inner rule's.
+    reaches the rule inside. What a transform does not define is the inner rule's. Scalars and
+    states of its own carry its name, as in ``"clip.limit"``, so that none meets another's.
 
     Args:
         rule: The rule inside.
@@ -24,6 +25,11 @@ class Transform(Rule):
     def __post_init__(self) -> None:
         if not isinstance(self.rule, Rule):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UserError(f"rule must be a talweg.rules object, got {self.rule!r}")
+        for name in self.own.keys() & self.rule.specs.keys():
+            raise UserError(
+                f"{type(self).__name__} cannot go around a {type(self.rule).__name__} that has its "
+                f"own {name}"
+            )
         super().__post_init__()
 
     @property

@@ -25,12 +25,12 @@ class ClipValue(Transform):
     limit: Scalar = hyper(1.0, "the largest coordinate", above=0)
 
     def scalars(self, t: Scalar) -> Scalars:
-        return {**super().scalars(t), "limit": self.limit}
+        return {**super().scalars(t), "clip.limit": self.limit}
 
     def step(
         self, params: Tensor, grad: Tensor, state: State, scalars: Scalars
     ) -> tuple[Tensor, State]:
-        limit = scalars["limit"]
+        limit = scalars["clip.limit"]
         grad = torch.where(grad > limit, limit, grad)
         grad = torch.where(grad < -limit, -limit, grad)
         return super().step(params, grad, state, scalars)

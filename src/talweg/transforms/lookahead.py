@@ -28,19 +28,25 @@ class Lookahead(Transform):
     share: Scalar = hyper(0.5, "share of the way that is kept", above=0, below=1)
 
     def init(self, params: Tensor) -> State:
-        return {**super().init(params), "slow": params.clone()}
+        return {**super().init(params), "lookahead.slow": params.clone()}
 
     def scalars(self, t: Scalar) -> Scalars:
         ends = t % self.every == 0
         back = switch(ends, 1.0, 0.0)
-        more = {"slow share": switch(ends, self.share, 0.0), "back": back, "stay": 1 - back}
+        more = {
+            "lookahead.share": switch(ends, self.share, 0.0),
+            "lookahead.back": back,
+            "lookahead.stay": 1 - back,
+        }
         return {**super().scalars(t), **more}
 
     def step(
         self, params: Tensor, grad: Tensor, state: State, scalars: Scalars
     ) -> tuple[Tensor, State]:
-        inner = {name: tensor for name, tensor in state.items() if name != "slow"}
+        inner = {name: tensor for name, tensor in state.items() if name != "lookahead.slow"}
         params, new = super().step(params, grad, inner, scalars)
-        slow = state["slow"] + scalars["slow share"] * (params - state["slow"])
-        params = scalars["stay"] * params + scalars["back"] * slow
-        return params, new | {"slow": slow}
+        slow = state["lookahead.slow"] + scalars["lookahead.share"] * (
+            params - state["lookahead.slow"]
+        )
+        params = scalars["lookahead.stay"] * params + scalars["lookahead.back"] * slow
+        return params, new | {"lookahead.slow": slow}

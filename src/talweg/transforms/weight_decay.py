@@ -34,12 +34,12 @@ class WeightDecay(Transform):
 
     def scalars(self, t: Scalar) -> Scalars:
         if self.decoupled:
-            return {**super().scalars(t), "kept": 1 - self.hypers["lr"] * self.weight_decay}
-        return {**super().scalars(t), "decay": self.weight_decay}
+            return {**super().scalars(t), "decay.kept": 1 - self.hypers["lr"] * self.weight_decay}
+        return {**super().scalars(t), "decay.share": self.weight_decay}
 
     def step(
         self, params: Tensor, grad: Tensor, state: State, scalars: Scalars
     ) -> tuple[Tensor, State]:
         if self.decoupled:
-            return super().step(params * scalars["kept"], grad, state, scalars)
-        return super().step(params, grad + scalars["decay"] * params, state, scalars)
+            return super().step(params * scalars["decay.kept"], grad, state, scalars)
+        return super().step(params, grad + scalars["decay.share"] * params, state, scalars)
