@@ -35,6 +35,8 @@ def allowed_of(spec) -> tuple[str, list[float]]:
         return "a number of at least 0", [-1e-300]
     if bounds["above"] == 1:
         return "a number above 1", [1, 1.0, 0.5]
+    if bounds["at_least"] == 1:
+        return "a number of at least 1", [0.9]
     if bounds["above"] == 0:
         return "a number above 0 and below 1", [0, -1e-300, 1]
     assert (bounds["at_least"], bounds["below"]) == (0, 1)

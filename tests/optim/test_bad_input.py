@@ -171,8 +171,12 @@ def test_what_is_no_model_no_choice_and_no_rule():
         optim.decay_groups("model")
     with pytest.raises(ValueError, match="wanted must be True, False or None, got 'yes'"):
         optim.use_compiler("yes")
-    with pytest.raises(NotImplementedError, match="does not say which rule"):
-        optim.RuleOptimizer(weights((3,)), {})
+
+    class Nothing(optim.RuleOptimizer):
+        """No rule."""
+
+    with pytest.raises(NotImplementedError, match="Nothing does not say which rule"):
+        Nothing(weights((3,)), {})
 
 
 def test_of_rule_wants_a_rule():

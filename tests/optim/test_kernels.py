@@ -30,6 +30,11 @@ def compiled():
     optim.use_compiler(None)
 
 
+ELEMENTWISE = [
+    name for name, known in RULES.items() if not (known.rule.is_per_tensor or known.rule.gathers)
+]
+
+
 def stepped(name: str, wanted: bool, dtype: torch.dtype, values: list | None = None, **options):
     optim.use_compiler(wanted)
     params = weights(*SHAPES, dtype=dtype)
@@ -68,10 +73,10 @@ def test_compiled_steps_are_plain_steps_to_the_bit(name, dtype, extreme):
             assert same(torch.as_tensor(first[key]), torch.as_tensor(second[key])), key
 
 
-@pytest.mark.parametrize("name", [n for n, known in RULES.items() if not known.rule.is_per_tensor])
+@pytest.mark.parametrize("name", ELEMENTWISE)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_every_rule_can_be_written(name, dtype):
-    rule = WeightDecay(Ascent(RULES[name].rule))
+    rule = ClipValue(Ascent(RULES[name].rule))
     scalars, _ = rule.recall(rule.scalars(1), rule.memory())
     assert written(rule, list(scalars), list(rule.init(torch.empty(0))), dtype)
 

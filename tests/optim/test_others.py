@@ -79,6 +79,53 @@ OTHERS = {
 }
 
 
+class InDouble:
+    """torch, with float64 where float32 is asked for."""
+
+    float32 = torch.float64
+
+    def __getattr__(self, name: str):
+        return getattr(torch, name)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+@pytest.mark.parametrize("frequency", [1, 3, 10])
+@pytest.mark.parametrize("correct", [True, False])
+def test_soap(decay, frequency, correct, monkeypatch):
+    """There directions are brought up to date in float32, whatever the parameters are.
+
+    Only small dimensions are rotated: where the gradients so far have no direction, rounding
+    chooses one, and with it the steps to come.
+    """
+    monkeypatch.setattr(pytorch_optimizer.optimizer.soap, "torch", InDouble())
+    own = {"precondition_frequency": frequency, "correct_bias": correct, "weight_decay": decay}
+    options = {"lr": 1e-3, "betas": (0.9, 0.99), "eps": 1e-6}
+    size = {"max_precond_dim": 8}
+    theirs = {"max_precondition_dim": 8}
+    apart = run(
+        lambda p: optim.SOAP(p, **options, **own, **size),
+        lambda p: pytorch_optimizer.SOAP(p, **options, **own, **theirs),
+    )
+    assert apart < 1e-9
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+@pytest.mark.parametrize("correct", [True, False])
+@pytest.mark.parametrize("safeguard", [True, False])
+def test_prodigy(decay, correct, safeguard):
+    """There the sums are kept in the default dtype."""
+    torch.set_default_dtype(torch.float64)
+    options = {"weight_decay": decay, "safeguard_warmup": safeguard, "d0": 1e-5, "d_coef": 0.8}
+    try:
+        apart = run(
+            lambda p: optim.Prodigy(p, use_bias_correction=correct, **options),
+            lambda p: pytorch_optimizer.Prodigy(p, bias_correction=correct, **options),
+        )
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert apart < 1e-12
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_pytorch_optimizers(name):
     assert run(*OTHERS[name]) < 1e-12

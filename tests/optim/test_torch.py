@@ -43,6 +43,19 @@ GRID = {
     "NAdam": grid(lr=[1e-4], eps=[1e-5, 1e-3], momentum_decay=[4e-3, 0.1], **DECOUPLED),
     "RAdam": grid(betas=[(0.9, 0.999), (0.8, 0.9)], **DECOUPLED),
     "Rprop": grid(lr=[0.01, 1e-3], etas=[(0.5, 1.2), (0.7, 1.1)], maximize=[False, True]),
+    "Muon": grid(
+        nesterov=[False, True],
+        weight_decay=[0, 0.1],
+        adjust_lr_fn=[None, "match_rms_adamw"],
+        ns_steps=[3, 5],
+    ),
+    "Adafactor": grid(
+        lr=[1e-3, 3e-3],
+        beta2_decay=[-0.8, -0.5],
+        eps=[(None, 1e-3), (1e-6, 1e-2)],
+        d=[1, 2],
+        **DECAY,
+    ),
     "ASGD": grid(lr=[0.01, 0.1], lambd=[1e-4, 0.1], t0=[1e6, 10], **DECAY),
 }
 CASES = [
@@ -66,10 +79,14 @@ def tolerance(dtype: torch.dtype) -> float:
 
 def both(name: str, dtype: torch.dtype, options: dict):
     ours, theirs = twins(dtype)
-    return (
-        (ours, getattr(optim, name)(ours.parameters(), **options)),
-        (theirs, getattr(torch.optim, name)(theirs.parameters(), **options)),
+    return tuple(
+        (model, getattr(room, name)(stepped_by(name, model), **options))
+        for room, model in ((optim, ours), (torch.optim, theirs))
     )
+
+
+def stepped_by(name: str, model: torch.nn.Module) -> list[torch.nn.Parameter]:
+    return [param for param in model.parameters() if name != "Muon" or param.ndim == 2]
 
 
 @pytest.mark.parametrize("name", GRID)

@@ -20,6 +20,7 @@ from talweg.transforms import Transform
 
 ORACLES = Path(__file__).parent / "oracles"
 START = np.array([-1.2, 1.0, 0.5, -0.3, 0.8])
+MATRIX = np.array([[-1.2, 1.0], [0.5, -0.3], [0.8, -0.6]])
 
 
 def inside(field: Field, position: int) -> float:
@@ -29,9 +30,11 @@ def inside(field: Field, position: int) -> float:
     """
     if field.name == "lr":
         return 2e-3
+    if field.name == "d0":  # so small that the estimate grows
+        return 1e-4
     if field.metadata["below"] == 1:
         return 0.8 + 0.03 * position
-    if field.metadata["above"] == 1:
+    if 1 in (field.metadata["above"], field.metadata["at_least"]):
         return 1.2
     return 0.1 + 0.01 * position
 
@@ -42,6 +45,15 @@ def kind_of(rule: Rule) -> str:
     return f"{name}({kind_of(rule.rule)})" if isinstance(rule, Transform) else name
 
 
+def choices(spec: Field) -> tuple:
+    """What to try for an option."""
+    if spec.metadata["choices"]:
+        return spec.metadata["choices"]
+    if isinstance(spec.default, bool):
+        return (False,) if spec.name == "half" else (False, True)  # half is far from any oracle
+    return (2, spec.default) if isinstance(spec.default, int) else (spec.default,)
+
+
 def variants(known: Rule) -> list[tuple[str, Rule]]:
     """Every form of a rule by a readable name."""
     options = [spec for spec in known.specs.values() if spec.metadata["kind"] == "option"]
@@ -49,10 +61,11 @@ def variants(known: Rule) -> list[tuple[str, Rule]]:
     usual = {spec.name: inside(spec, i) for i, spec in enumerate(hypers)}
     edges = [{}] + [{spec.name: 0.0} for spec in hypers if spec.metadata["at_least"] == 0]
     found = []
-    for values in product(*(spec.metadata["choices"] or (False, True) for spec in options)):
+    for values in product(*map(choices, options)):
         form = {spec.name: value for spec, value in zip(options, values, strict=True)}
         for edge in edges:
-            label = ",".join(f"{key}={value}" for key, value in (form | edge).items())
+            shown = {key: value for key, value in form.items() if not isinstance(value, tuple)}
+            label = ",".join(f"{key}={value}" for key, value in (shown | edge).items())
             try:
                 found.append((f"{kind_of(known)}({label})", known.changed(**(usual | form | edge))))
             except UserError:
@@ -71,6 +84,17 @@ ONE_PER_STRUCTURE = list({rule.structure: (name, rule) for name, rule in reverse
 def over(pairs: list[tuple[str, Rule]]) -> pytest.MarkDecorator:
     """Runs a test once for each rule, under its readable name."""
     return pytest.mark.parametrize("rule", [pytest.param(rule, id=name) for name, rule in pairs])
+
+
+def from_starts(pairs: list[tuple[str, Rule]]) -> pytest.MarkDecorator:
+    """Runs a test once for each rule and each start whose shape makes a difference to it."""
+    found = [pytest.param(rule, START, id=name) for name, rule in pairs]
+    found += [
+        pytest.param(rule, MATRIX, id=f"{name} on a matrix")
+        for name, rule in pairs
+        if rule.is_per_tensor or rule.gathers
+    ]
+    return pytest.mark.parametrize(("rule", "start"), found)
 
 
 def oracle_run(rule: Rule, gradient, start, settings) -> list[np.ndarray]:
@@ -125,6 +149,13 @@ def on_tensors(gradient):
     return lambda x: torch.from_numpy(gradient(x.double().numpy())).to(x.dtype)
 
 
+def stepped(rule: Rule, t: int, params, grad, state, scalars):
+    """A step of a rule that is alone: its sums are the whole."""
+    rule = rule.at(t)
+    scalars = {**scalars, **rule.sums(params, grad, state, scalars)}
+    return rule.step(params, grad, state, scalars)
+
+
 def rule_run(rules, gradient, start: torch.Tensor) -> list[torch.Tensor]:
     """The path of a rule: ``rules`` holds one rule per step, ``gradient`` is of tensors."""
     params, state, memory = start, rules[0].init(start), rules[0].memory()
@@ -132,7 +163,7 @@ def rule_run(rules, gradient, start: torch.Tensor) -> list[torch.Tensor]:
     for t, rule in enumerate(rules, start=1):
         scalars, memory = rule.recall(rule.scalars(t), memory)
         grad = gradient(rule.probe(params, state, scalars))
-        params, state = rule.step(params, grad, state, scalars)
+        params, state = stepped(rule, t, params, grad, state, scalars)
         path.append(params)
     return path
 
@@ -145,7 +176,7 @@ def scaled(rule: Rule, factor: float) -> Rule:
         if spec.metadata["kind"] == "hyper":
             if spec.metadata["below"] < math.inf:
                 moved[name] = value ** (1 / factor) if value else 0.0
-            elif spec.metadata["above"] == 1:
+            elif 1 in (spec.metadata["above"], spec.metadata["at_least"]):
                 moved[name] = value**factor
             else:
                 moved[name] = value * factor

@@ -8,14 +8,16 @@ import torch
 from safetensors.torch import load, save
 
 from talweg.core import Rule
-from talweg.rules import SGD
+from talweg.rules import SGD, SOAP, Prodigy
 
 from .cases import (
     DEFAULTS,
     FORMS,
     KINDS,
+    MATRIX,
     ORACLES,
     START,
+    from_starts,
     noise,
     on_tensors,
     oracle_run,
@@ -23,6 +25,7 @@ from .cases import (
     replay,
     rule_run,
     scaled,
+    stepped,
     valley_gradient,
 )
 
@@ -67,16 +70,18 @@ def test_no_oracle_is_left_over():
     assert {path.stem for path in ORACLES.glob("*.py")} == modules
 
 
-@over(DEFAULTS + FORMS)
-def test_equals_its_oracle_step_by_step(rule: Rule):
+@from_starts(DEFAULTS + FORMS)
+def test_equals_its_oracle_step_by_step(rule: Rule, start):
     ask, asked = recorded(valley_gradient)
-    expected = oracle_run(rule, ask, START, [rule.settings] * STEPS)
+    expected = oracle_run(rule, ask, start, [rule.settings] * STEPS)
     ask, probed = recorded(valley_gradient)
-    actual = rule_run([rule] * STEPS, on_tensors(ask), torch.from_numpy(START))
+    actual = rule_run([rule] * STEPS, on_tensors(ask), torch.from_numpy(start))
 
-    np.testing.assert_allclose(torch.stack(actual).numpy(), expected, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(probed, asked, rtol=1e-12, atol=1e-12)
-    assert np.abs(expected[-1] - START).max() > 1e-3, "the path has to go somewhere"
+    # SOAP gets its first gradient twice: what is 0 in its directions is rounding, divided by eps.
+    near = 1e-8 if rule == SOAP() else 1e-12
+    np.testing.assert_allclose(torch.stack(actual).numpy(), expected, rtol=near, atol=near)
+    np.testing.assert_allclose(probed, asked, rtol=near, atol=near)
+    assert np.abs(expected[-1] - start).max() > 1e-3, "the path has to go somewhere"
 
 
 def schedule_of(rule: Rule) -> list[Rule]:
@@ -84,29 +89,33 @@ def schedule_of(rule: Rule) -> list[Rule]:
     return [scaled(rule, 1 + 0.2 * (t // 7 % 3)) for t in range(STEPS)]
 
 
-@over(FORMS)
-def test_equals_its_oracle_when_its_hyperparameters_change(rule: Rule):
+@from_starts(FORMS)
+def test_equals_its_oracle_when_its_hyperparameters_change(rule: Rule, start):
     rules = schedule_of(rule)
-    expected = oracle_run(rule, valley_gradient, START, [now.settings for now in rules])
-    actual = rule_run(rules, on_tensors(valley_gradient), torch.from_numpy(START))
+    expected = oracle_run(rule, valley_gradient, start, [now.settings for now in rules])
+    actual = rule_run(rules, on_tensors(valley_gradient), torch.from_numpy(start))
     np.testing.assert_allclose(torch.stack(actual).numpy(), expected, rtol=1e-12, atol=1e-12)
+
+
+def end_of(rule: Rule, start) -> np.ndarray:
+    if start is MATRIX and not rule.is_per_tensor:
+        start = START
+    return oracle_run(rule, valley_gradient, start, [now.settings for now in schedule_of(rule)])[-1]
 
 
 def test_no_two_forms_take_the_same_path():
     """Otherwise an oracle could not tell one form from another."""
     inner = [(name, rule) for name, rule in FORMS if all(rule.hypers.values())]
-    ends = {
-        name: oracle_run(rule, valley_gradient, START, [now.settings for now in schedule_of(rule)])[
-            -1
-        ]
-        for name, rule in inner
-    }
+    ends = {name: [end_of(rule, START), end_of(rule, MATRIX)] for name, rule in inner}
     names = list(ends)
     alike = [
         (one, other)
         for i, one in enumerate(names)
         for other in names[i + 1 :]
-        if np.abs(ends[one] - ends[other]).max() < 1e-8
+        if all(
+            a.shape == b.shape and np.abs(a - b).max() < 1e-8
+            for a, b in zip(ends[one], ends[other], strict=True)
+        )
     ]
     assert not alike
 
@@ -114,88 +123,96 @@ def test_no_two_forms_take_the_same_path():
 @pytest.mark.parametrize(
     ("dtype", "steps"), [(torch.float32, STEPS), (torch.bfloat16, 5)], ids=["float32", "bfloat16"]
 )
-@over(DEFAULTS + FORMS)
-def test_low_precision_stays_near_the_oracle(rule: Rule, dtype, steps):
+@from_starts(DEFAULTS + FORMS)
+def test_low_precision_stays_near_the_oracle(rule: Rule, start, dtype, steps):
     """A step rounds its change and the new parameter, each by at most ``eps/2``.
 
     The gradients are given and not looked up at the point: errors add up and do not feed back.
     """
-    gradients = noise(steps, START.size)
-    start = torch.from_numpy(START).to(dtype)
+    gradients = noise(steps, start.size)
+    start = torch.from_numpy(start).to(dtype)
+    gradients = gradients.reshape(steps, *start.shape)
     expected = oracle_run(rule, replay(gradients), start.double().numpy(), [rule.settings] * steps)
     actual = rule_run([rule] * steps, on_tensors(replay(gradients)), start)
 
     assert all(params.dtype == dtype for params in actual)
     largest = max(1.0, np.abs(expected).max())
     error = np.abs(torch.stack(actual).double().numpy() - expected).max()
-    assert error < steps * torch.finfo(dtype).eps * largest
+    # Prodigy multiplies an estimate by itself, and the directions of one gradient are noise where
+    # it has no length: there errors do feed back.
+    more = 1000 if rule == Prodigy() or (type(rule) is SOAP and rule.beta3 == 0) else 1
+    assert error < more * steps * torch.finfo(dtype).eps * largest
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
-@over(FORMS)
-def test_is_pure_and_keeps_shape_and_dtype(rule: Rule, dtype):
-    params = torch.from_numpy(START.repeat(2).reshape(2, 5)).to(dtype)
-    grad = torch.from_numpy(noise(2, 5)).to(dtype)
+@from_starts(FORMS)
+def test_is_pure_and_keeps_shape_and_dtype(rule: Rule, start, dtype):
+    params = torch.from_numpy(start).to(dtype)
+    grad = torch.from_numpy(noise(1, start.size).reshape(start.shape)).to(dtype)
     before = {"params": params.clone(), "grad": grad.clone()}
 
     state = rule.init(params)
     scalars, _ = rule.recall(rule.scalars(1), rule.memory())
-    params_1, state = rule.step(params, grad, state, scalars)
+    params_1, state = stepped(rule, 1, params, grad, state, scalars)
     old_state, old_scalars = clones(state), dict(scalars)
     old_params_1 = params_1.clone()
     point = rule.probe(params_1, state, scalars)
     output = rule.output(params_1, state, scalars)
-    params_2, new_state = rule.step(params_1, grad, state, scalars)
+    params_2, new_state = stepped(rule, 2, params_1, grad, state, scalars)
 
     assert_same_bits({"params": params, "grad": grad}, before)
     assert torch.equal(params_1, old_params_1)
     assert_same_bits(state, old_state)
     assert scalars == old_scalars
     assert new_state.keys() == state.keys() == rule.init(params).keys()
-    for tensor in (params_1, params_2, point, output, *state.values(), *new_state.values()):
+    for tensor in (params_1, params_2, point, output):
         assert tensor.shape == params.shape
         assert tensor.dtype == dtype
         assert tensor.isfinite().all()
-    for tensor in rule.init(params).values():
-        assert tensor.shape == params.shape
-        assert tensor.dtype == dtype
+    for name, first in rule.init(params).items():
+        assert first.shape == params.shape or rule.is_per_tensor or rule.gathers
+        for tensor in (first, state[name], new_state[name]):
+            assert tensor.shape == first.shape
+            assert tensor.dtype == dtype
+            assert tensor.isfinite().all()
 
 
-@over(FORMS)
-def test_looks_ahead_says_where_the_gradient_is_taken(rule: Rule):
-    params = torch.from_numpy(START)
+@from_starts(FORMS)
+def test_looks_ahead_says_where_the_gradient_is_taken(rule: Rule, start):
+    params = torch.from_numpy(start)
     scalars, _ = rule.recall(rule.scalars(1), rule.memory())
-    moved, state = rule.step(params, torch.ones_like(params), rule.init(params), scalars)
+    grad = torch.ones_like(params)
+    moved, state = stepped(rule, 1, params, grad, rule.init(params), scalars)
     stays = torch.equal(rule.probe(moved, state, scalars), moved)
     switched_off = not all(rule.hypers.values())
     assert stays is not rule.looks_ahead or (stays and switched_off)
 
 
-@over(FORMS)
-def test_resumed_from_a_file_it_takes_the_same_path_bit_by_bit(rule: Rule):
+@from_starts(FORMS)
+def test_resumed_from_a_file_it_takes_the_same_path_bit_by_bit(rule: Rule, start):
     gradient = on_tensors(valley_gradient)
-    params = torch.from_numpy(START).float()
+    params = torch.from_numpy(start).float()
     whole = rule_run([rule] * 40, gradient, params)
 
     state, memory = rule.init(params), rule.memory()
     for t in range(1, 21):
         scalars, memory = rule.recall(rule.scalars(t), memory)
         grad = gradient(rule.probe(params, state, scalars))
-        params, state = rule.step(params, grad, state, scalars)
+        params, state = stepped(rule, t, params, grad, state, scalars)
     loaded = load(save({"params": params, **state}))
     params, state = loaded.pop("params"), loaded
     again = replace(rule)
     for t in range(21, 41):
         scalars, memory = again.recall(again.scalars(t), memory)
         grad = gradient(again.probe(params, state, scalars))
-        params, state = again.step(params, grad, state, scalars)
+        params, state = stepped(again, t, params, grad, state, scalars)
         assert torch.equal(params, whole[t - 1]), t
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
-@over(DEFAULTS + FORMS)
-def test_without_any_gradient_nothing_divides_0_by_0(rule: Rule, dtype):
-    start = torch.from_numpy(START).to(dtype)
+@from_starts(DEFAULTS + FORMS)
+def test_without_any_gradient_nothing_divides_0_by_0(rule: Rule, start, dtype):
+    start = torch.from_numpy(start).to(dtype)
     path = torch.stack(rule_run([rule] * 5, torch.zeros_like, start)).double()
     expected = oracle_run(rule, np.zeros_like, start.double().numpy(), [rule.settings] * 5)
     np.testing.assert_allclose(path, expected, rtol=0, atol=10 * torch.finfo(dtype).eps)

@@ -31,8 +31,16 @@ def hyper(
     return field(default=default, metadata={"kind": "hyper", "doc": doc, **bounds})
 
 
-def option(default: str | bool, doc: str, choices: tuple[str, ...] = ()) -> Any:
-    """A field that selects a form of the update; lanes that differ in it form separate groups."""
+def option(
+    default: str | bool | int | tuple[float, ...], doc: str, choices: tuple[str, ...] = ()
+) -> Any:
+    """A field that selects a form of the update; lanes that differ in it form separate groups.
+
+    Args:
+        default: One of the choices, a bool, a count of at least 1, or some numbers.
+        doc: What it does, for tables and ``explain``.
+        choices: What it can be, if it is a word.
+    """
     return field(default=default, metadata={"kind": "option", "doc": doc, "choices": choices})
 
 
@@ -56,8 +64,23 @@ def _check_option(spec: Field[Any], value: object) -> None:
     if isinstance(spec.default, bool):
         if not isinstance(value, bool):
             raise UserError(f"{spec.name} must be true or false, got {value!r}")
+    elif isinstance(spec.default, int):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise UserError(f"{spec.name} must be a whole number of at least 1, got {value!r}")
+    elif isinstance(spec.default, tuple):
+        if not _is_like(spec.default, value):
+            raise UserError(f"{spec.name} must be {len(spec.default)} numbers, got {value!r}")
     elif value not in spec.metadata["choices"]:
         raise choose(spec.name, str(value), spec.metadata["choices"])
+
+
+def _is_like(usual: tuple[float, ...], value: object) -> bool:
+    """Whether a value is as many finite numbers."""
+    return (
+        isinstance(value, tuple)
+        and len(value) == len(usual)
+        and all(isinstance(one, Real) and math.isfinite(one) for one in value)
+    )
 
 
 def _check_number(spec: Field[Any], value: Any) -> None:

@@ -24,7 +24,7 @@ Scalar: TypeAlias = float | Tensor
 Scalars: TypeAlias = Mapping[str, Any]
 """Name → float, or tensor that broadcasts against the parameters."""
 State: TypeAlias = dict[str, Tensor]
-"""Name → tensor shaped like the parameters."""
+"""Name → tensor shaped like the parameters; of a rule that `is_per_tensor`, of any shape."""
 
 
 def switch(condition: bool | Tensor, then: Scalar, otherwise: Scalar) -> Scalar:
@@ -48,9 +48,10 @@ def largest(*values: Scalar) -> Scalar:
 class Rule(ABC):
     """An update rule; see the module's text for the contract.
 
-    `step` works on each element by itself, unless `is_per_tensor`. No method changes its inputs or
-    branches on a tensor's value, and `step`, `probe` and `output` read no numeric field other than
-    through `scalars`; fields that select a form (``form``, ``eps_inside``) are plain Python values.
+    `step` works on each element by itself, unless the rule `is_per_tensor` or `gathers`. No method
+    changes its inputs or branches on a tensor's value, and `step`, `probe`, `output` and `sums`
+    read no numeric field other than through `scalars`; fields that select a form (``form``,
+    ``eps_inside``) are plain Python values.
     """
 
     def __post_init__(self) -> None:
@@ -98,6 +99,13 @@ class Rule(ABC):
             scalars: ``self.scalars(t)`` for this step, completed by `recall`.
         """
 
+    def at(self, t: int) -> "Rule":
+        """The rule in the form that it has at step ``t`` (from 1); itself by default.
+
+        For rules some of whose steps do more than others; all forms share states and scalars.
+        """
+        return self
+
     def probe(self, params: Tensor, state: State, scalars: Scalars) -> Tensor:
         """Where this step's gradient is to be evaluated; ``params`` itself by default."""
         return params
@@ -106,6 +114,19 @@ class Rule(ABC):
         """What to evaluate and save; ``params`` itself by default."""
         return params
 
+    def sums(self, params: Tensor, grad: Tensor, state: State, scalars: Scalars) -> Scalars:
+        """What `step` needs summed over all of a model's parameters: these parameters' share.
+
+        The sums, tensors ``[]``, come to `step` among its scalars, under the names given here.
+        The arguments are those of `step`. Nothing by default.
+        """
+        return {}
+
+    @property
+    def gathers(self) -> bool:
+        """Whether the rule has `sums`."""
+        return False
+
     @property
     def looks_ahead(self) -> bool:
         """Whether the gradient is taken anywhere but at the parameters."""
@@ -113,7 +134,11 @@ class Rule(ABC):
 
     @property
     def is_per_tensor(self) -> bool:
-        """Whether `step` is to get each parameter tensor by itself, flattened: ``[…, n]``."""
+        """Whether `init`, `step` and the others get each parameter tensor by itself, as it is.
+
+        Such a rule may look at the shape, never has a dimension of lanes, and gets scalars of
+        one element.
+        """
         return False
 
     @property

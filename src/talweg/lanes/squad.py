@@ -75,12 +75,12 @@ class Squad:
         self._last: dict[int, tuple[Tensor, dict[str, Tensor]]] = {}
         self._allocate([starts[seed] for _, _, seed in ordered])
         self._groups: list[Group] = []
-        sizes = tuple(slot.shape.numel() for slot in layout.slots)
+        shapes = [slot.shape for slot in layout.slots]
         row = 0
         for members in groups.values():
             at = self._at[row : row + len(members)]
             numbers, rules = [m[0] for m in members], [m[1] for m in members]
-            self._groups.append(Group(numbers, rules, schedules, span, sizes, at, compiler))
+            self._groups.append(Group(numbers, rules, schedules, span, shapes, at, compiler))
             row += len(members)
 
     def _allocate(self, starts: Sequence[Start]) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from talweg.core import Rule, stack
 from talweg.lanes.compiling import Compiler
 from talweg.schedules import Schedule, Span
-from talweg.transforms import OnTensors
+from talweg.transforms import on_rows
 
 Update = Callable[..., None]
 
@@ -43,7 +43,7 @@ class Group:
         rules: One rule per lane.
         schedules: Hyperparameter name → schedule.
         span: How long the run is.
-        sizes: Elements of each parameter tensor of a row.
+        shapes: Of the parameter tensors that lie in a row.
         at: Rows ``[lane, parameter]`` where gradients are taken; the parameters themselves unless
             the rule looks ahead.
         compiler: What may compile the update.
@@ -55,7 +55,7 @@ class Group:
         rules: Sequence[Rule],
         schedules: Mapping[str, Schedule],
         span: Span,
-        sizes: tuple[int, ...],
+        shapes: Sequence[torch.Size],
         at: Tensor,
         compiler: Compiler,
     ) -> None:
@@ -63,13 +63,11 @@ class Group:
         self._rules = list(rules)
         self._schedules = schedules
         self._span = span
-        self._sizes = sizes
-        self._rule = stack(rules, at.device)
-        if self._rule.is_per_tensor:
-            self._rule = OnTensors(self._rule, sizes=sizes)
+        self._shapes = shapes
+        self._rule = on_rows(stack(rules, at.device), shapes)
         self._compiler = compiler
-        key = self._rule.structure
-        self._update = compiler(_make_update(self._rule), dynamic=True, key=key)
+        self._updates: dict[object, Update] = {}
+        self._first = 0
         self._columns: dict[str, Tensor] = {}
         self._prepared = 0
         self.params = at.clone() if self._rule.looks_ahead else at
@@ -102,7 +100,7 @@ class Group:
         if self._memory:
             exact = self._recalled(exact, count)
         columns = {name: column.to(at.dtype).contiguous() for name, column in exact.items()}
-        self._columns, self._prepared = columns, count
+        self._columns, self._prepared, self._first = columns, count, first
         if self._rule.looks_ahead:
             now = {name: column[0] for name, column in columns.items()}
             at.copy_(self._rule.probe(self.params, self.state, now))
@@ -135,12 +133,22 @@ class Group:
         scalars = [
             {name: column[i] for name, column in by_name.items()} for i in range(self._prepared + 1)
         ]
-        update = self._update
 
         def step(i: int, grad: Tensor) -> None:
+            update = self._update(self._first + i + 1)
             update(moved, params, grad, state, scalars[i], scalars[i + 1])
 
         return step
+
+    def _update(self, t: int) -> Update:
+        """The update of step ``t``, counted from 1."""
+        rule = self._rule.at(t)
+        kind = type(self) if rule is self._rule else rule.structure
+        if kind not in self._updates:
+            self._updates[kind] = self._compiler(
+                _make_update(rule), dynamic=True, key=rule.structure
+            )
+        return self._updates[kind]
 
     def output(self) -> Tensor:
         """What to evaluate and save, ``[lane, parameter]``."""
@@ -160,7 +168,7 @@ class Group:
             [self._rules[row] for row in rows],
             self._schedules,
             self._span,
-            self._sizes,
+            self._shapes,
             at,
             self._compiler,
         )

@@ -23,16 +23,20 @@ from talweg.optim.classic import ASGD, SGD, Adadelta, Adagrad, Momentum, RMSprop
 from talweg.optim.groups import decay_groups
 from talweg.optim.kernels import use_compiler
 from talweg.optim.lookahead import Nesterov, RMSpropNesterov
+from talweg.optim.matrices import SOAP, Adafactor, Muon
 from talweg.optim.of_rule import OfRule
+from talweg.optim.prodigy import Prodigy
 from talweg.optim.schedule_free import ScheduleFreeAdamW, ScheduleFreeSGD
 
 __all__ = [
     "ASGD",
     "LAMB",
     "SGD",
+    "SOAP",
     "AMSGrad",
     "AdaBelief",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
@@ -40,9 +44,11 @@ __all__ = [
     "Adan",
     "Lion",
     "Momentum",
+    "Muon",
     "NAdam",
     "Nesterov",
     "OfRule",
+    "Prodigy",
     "RAdam",
     "RMSprop",
     "RMSpropNesterov",

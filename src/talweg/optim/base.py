@@ -1,15 +1,15 @@
 """What every optimizer of this room shares: a rule's step on a model's parameters."""
 
-from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.optim.optimizer import Optimizer
 
-from talweg.core import Rule, UserError
+from talweg.core import Rule, Scalars, UserError
 from talweg.optim.checks import (
     check_dense,
     check_distinct,
@@ -21,9 +21,13 @@ from talweg.optim.cohort import Cohort, State
 from talweg.optim.course import Column, Course, Group
 from talweg.optim.kernels import exact_dtype
 from talweg.optim.layout import here
+from talweg.optim.whole import Whole, add_up, states_of
 from talweg.transforms import Ascent, WeightDecay
 
 _GRAD = attrgetter("grad")
+
+Job: TypeAlias = tuple[Rule, Cohort | Whole, Sequence[Tensor], Scalars]
+"""A rule, parameters, their gradients, and the scalars of their step."""
 
 
 class RuleOptimizer(Optimizer):
@@ -91,82 +95,114 @@ class RuleOptimizer(Optimizer):
     @torch._disable_dynamo  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
     @torch.no_grad()
     def _update(self, rule_of: Callable[[Group], Rule]) -> None:
-        courses: dict[Hashable, Course] = self.__dict__.setdefault("_courses", {})
-        chosen: list[tuple[list[Tensor], list[Tensor]]] = []
+        jobs: list[Job] = []
+        for place, (group, params, grads) in enumerate(self._chosen()):
+            if params:
+                course = self._course((place, rule_of.__name__), group, rule_of)
+                jobs += self._jobs(course, params, grads)
+        totals: dict[str, Tensor] = {}
+        for rule, cohort, grads, scalars in jobs:
+            if rule.gathers:
+                assert isinstance(cohort, Whole)
+                add_up(totals, cohort.sums(grads, scalars))
+        for rule, cohort, grads, scalars in jobs:
+            cohort.step(grads, {**scalars, **totals} if rule.gathers else scalars)
+
+    def _chosen(self) -> list[tuple[Group, list[Tensor], list[Tensor]]]:
+        """The groups, the parameters of each that have a gradient, and the gradients."""
+        chosen: list[tuple[Group, list[Tensor], list[Tensor]]] = []
         for group in self.param_groups:
             params, grads = group["params"], list(map(_GRAD, group["params"]))
             if type(None) in set(map(type, grads)):
                 params = [param for param in params if param.grad is not None]
                 grads = list(map(_GRAD, params))
             check_dense(grads)  # of all groups before any is stepped
-            chosen.append((params, grads))
-        for place, (group, (params, grads)) in enumerate(
-            zip(self.param_groups, chosen, strict=True)
-        ):
-            if not params:
-                continue
-            settings = {key: value for key, value in group.items() if key != "params"}
-            turn = place, rule_of.__name__
-            course = courses.get(turn)
-            if course is None or not course.follows(settings, group["params"]):
-                rule = rule_of(group)
-                rule = Ascent(rule) if group.get("maximize") else rule
-                course = courses[turn] = Course(settings, group["params"], rule, course)
-            self._step_group(course, params, grads)
+            chosen.append((group, params, grads))
+        return chosen
 
-    def _step_group(self, course: Course, params: list[Tensor], grads: list[Tensor]) -> None:
+    def _course(self, key: Hashable, group: Group, rule_of: Callable[[Group], Rule]) -> Course:
+        courses: dict[Hashable, Course] = self.__dict__.setdefault("_courses", {})
+        course = courses.get(key)
+        if course is None:
+            course = courses[key] = Course()
+        settings = {name: value for name, value in group.items() if name != "params"}
+        if not course.is_of(settings, group["params"]):
+            rule = rule_of(group)
+            rule = Ascent(rule) if group.get("maximize") else rule
+            course.follow(settings, group["params"], rule)
+        return course
+
+    def _jobs(self, course: Course, params: list[Tensor], grads: list[Tensor]) -> Iterator[Job]:
+        """What is to be stepped with which scalars: all at once, unless states differ in age."""
         rule = course.rule
-        has_state = bool(self.counts or course.states or self.carried)
+        cohort = course.cohort(params, self.names, rule)
+        has_state = bool(self.counts or course.has_states or self.carried)
         states = list(map(self.state.__getitem__, params)) if has_state else [{}] * len(params)
-        cohort = course.cohort(params, self.names)
-        for (t, *values), (places, columns) in self._turns(course, cohort, states).items():
-            memory = dict(zip(self.carried, values, strict=True))
-            scalars, memory = rule.recall(rule.scalars(t), memory)
-            for name, column in zip(self.carried, columns, strict=True):
-                column.write(memory[name], places)
-            if not places:
-                cohort.step(grads, scalars)
-                continue
-            part = course.cohort([params[place] for place in places], self.names)
-            own = [states[place] for place in places]
-            if not part.holds(own):
-                part.arrange(own)
-            part.step([grads[place] for place in places], scalars)
-
-    def _turns(
-        self, course: Course, cohort: Cohort, states: list[State]
-    ) -> dict[tuple[Any, ...], tuple[list[int], Sequence[Column]]]:
-        """By the number of this step and what is carried, which decide the scalars: where.
-
-        No places stand for all parameters.
-        """
-        fresh: list[bool] = []
+        fresh: set[int] = set()
         if not cohort.holds(states):
-            needed = [self.names.get(name, name) for name in course.states]
-            for param, state in zip(cohort.params, states, strict=True):
-                fresh.append(any(state.get(key) is None for key in needed))
-                if fresh[-1] or (self.counts and "step" not in state):
-                    self._begin(param, state, course.rule)
+            fresh = self._complete(rule, params, states)
             cohort.arrange(states)
         kept = {"step": torch.float32} if self.counts else {}
         kept |= dict.fromkeys(self.carried.values(), torch.float64)
-        columns = course.columns(cohort.params, kept)
+        columns = course.columns(params, kept)
+        carried = columns[1:] if self.counts else columns
+        for (step, *values), places in self._turns(columns, states, fresh).items():
+            memory = dict(zip(self.carried, values, strict=True))
+            scalars, memory = rule.recall(rule.scalars(int(step)), memory)
+            for name, column in zip(self.carried, carried, strict=True):
+                column.write(memory[name], places)
+            form = rule.at(int(step))
+            if places is None and form is rule:
+                yield rule, cohort, grads, scalars
+                return
+            these = range(len(params)) if places is None else places
+            part = course.cohort([params[place] for place in these], self.names, form)
+            own = [states[place] for place in these]
+            if not part.holds(own):
+                part.arrange(own)
+            yield form, part, [grads[place] for place in these], scalars
+
+    def _turns(
+        self, columns: Sequence[Column], states: Sequence[State], fresh: set[int]
+    ) -> dict[tuple[float, ...], list[int] | None]:
+        """The number of this step and what is carried, which decide the scalars, of whom.
+
+        A rule whose steps are not counted has a first step and others, which are the second.
+
+        Args:
+            columns: The number of steps, if it is counted, and what is carried; it is counted on.
+            states: Of each parameter.
+            fresh: The places of parameters that begin.
+
+        Returns:
+            ``(step, *carried)`` → places of parameters, or None for all.
+        """
         rows = [column.read(states) for column in columns]
         if self.counts:
             columns[0].add(1)
             rows[0] = [step + 1 for step in rows[0]]
-        elif not columns and not any(fresh):
-            return {(2,): ([], ())}
+        elif not rows and not fresh:
+            return {(2,): None}
         else:
-            rows.insert(0, [1 if new else 2 for new in fresh or [False] * len(states)])
-        carried = columns[1:] if self.counts else columns
-        found: dict[tuple[Any, ...], tuple[list[int], Sequence[Column]]] = {}
-        if len(set(zip(*rows, strict=True))) == 1:
-            step, *values = (row[0] for row in rows)
-            return {(int(step), *values): ([], carried)}
-        for place, (step, *values) in enumerate(zip(*rows, strict=True)):
-            found.setdefault((int(step), *values), ([], carried))[0].append(place)
-        return found
+            rows.insert(0, [1 if place in fresh else 2 for place in range(len(states))])
+        keys = list(zip(*rows, strict=True))
+        if len(set(keys)) == 1:
+            return {keys[0]: None}
+        found: dict[tuple[float, ...], list[int]] = {}
+        for place, key in enumerate(keys):
+            found.setdefault(key, []).append(place)
+        return {**found}
+
+    def _complete(self, rule: Rule, params: Sequence[Tensor], states: Sequence[State]) -> set[int]:
+        """Gives parameters their first states; returns the places of those that had none."""
+        fresh: set[int] = set()
+        for place, (param, state) in enumerate(zip(params, states, strict=True)):
+            keys = [self.names.get(name, name) for name in states_of(rule, param)]
+            if any(state.get(key) is None for key in keys):
+                fresh.add(place)
+            if place in fresh or (self.counts and "step" not in state):
+                self._begin(param, state, rule)
+        return fresh
 
     def _begin(self, param: Tensor, state: State, rule: Rule) -> None:
         """Gives a parameter what is missing of its first state."""
@@ -201,7 +237,6 @@ class RuleOptimizer(Optimizer):
         before: list[tuple[Tensor, Tensor]] = []
         for group in self.param_groups:
             rule = rule_of(group)
-            states = tuple(rule.init(torch.empty(0)))
             for param in group["params"]:
                 state = self.state.get(param)
                 if not state:
@@ -209,7 +244,8 @@ class RuleOptimizer(Optimizer):
                 t = state["step"].item() + (point == "probe") if self.counts else 2
                 memory = {name: state[key].item() for name, key in self.carried.items()}
                 scalars, _ = rule.recall(rule.scalars(t), memory)
-                own = {name: here(state[self.names.get(name, name)]) for name in states}
+                names = states_of(rule, param)
+                own = {name: here(state[self.names.get(name, name)]) for name in names}
                 exact = here(param).to(exact_dtype(param.dtype))
                 before.append((param, param.clone()))
                 here(param).copy_(getattr(rule, point)(exact, own, scalars))
@@ -261,7 +297,7 @@ class RuleOptimizer(Optimizer):
         scalars = {"step", *self.carried.values()}
         for number, param, rule in zip(numbers, params, per_param, strict=True):
             saved = given["state"].get(number, {})
-            needed = [self.names.get(name, name) for name in rule.init(torch.empty(0))]
+            needed = [self.names.get(name, name) for name in states_of(rule, param)]
             check_loaded(saved, needed, {*self.names.values(), *scalars})
             for key, value in saved.items():
                 if isinstance(value, Tensor):

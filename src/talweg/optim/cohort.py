@@ -68,8 +68,6 @@ class Cohort:
         Raises:
             UserError: If a state has not the shape of its parameter.
         """
-        if self._is_sharded and self._rule.is_per_tensor:
-            raise UserError("a rule that needs whole tensors cannot step sharded parameters")
         kinds: dict[tuple[int, torch.dtype, torch.device], list[int]] = {}
         for place, layer in enumerate(layers(list(self._here(self.params)))):
             param = self.params[place]
@@ -136,9 +134,7 @@ class Block:
         self._dtypes = {param.dtype for param in params}
         self._numels = [param.numel() for param in params]
         self._are_contiguous = all(param.is_contiguous() for param in self._params)
-        self._runs = [[place] for place in range(len(params))]
-        if not kernel.is_per_tensor:
-            self._runs = bundled(self._params)
+        self._runs = bundled(self._params)
         self._sizes = array("q", self._numels)
         rows = [self._params, self._params, *self._held]  # the second is for the gradients
         self._table = array("q", [tensor.data_ptr() for row in rows for tensor in row])

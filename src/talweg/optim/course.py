@@ -1,6 +1,6 @@
 """What a parameter group does at each step as long as nothing about it changes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from operator import is_
 from typing import Any
 
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from talweg.core import Rule
 from talweg.optim.cohort import Cohort, State
+from talweg.optim.whole import Whole
 
 Group = dict[str, Any]
 
@@ -45,63 +46,80 @@ class Column:
         """Adds to all the numbers."""
         self._flat += value
 
-    def write(self, value: float, places: Sequence[int]) -> None:
-        """Sets the numbers at some places, or at all of them where none is named."""
-        if places:
-            self._flat[list(places)] = value
-        else:
+    def write(self, value: float, places: Sequence[int] | None) -> None:
+        """Sets the numbers at some places, or at all of them where these are None."""
+        if places is None:
             self._flat.fill_(value)
+        else:
+            self._flat[list(places)] = value
 
 
 class Course:
     """A group's rule, and its parameters by what they share.
 
-    Args:
-        settings: The group's hyperparameters.
-        params: Its parameters.
-        rule: What follows from them.
-        before: The course that it replaces, whose memory serves on where the rule's structure is
-            the same.
-
     Attributes:
-        rule: The rule.
-        states: The rule's names of its states.
+        rule: The rule, once the group was followed.
+        has_states: Whether the rule keeps any.
     """
 
-    def __init__(
-        self,
-        settings: Group,
-        params: Sequence[Tensor],
-        rule: Rule,
-        before: "Course | None",
-    ) -> None:
-        self._settings = settings
-        self._params = list(params)
-        self._is_fixed = not any(isinstance(value, Tensor) for value in _leaves(settings))
-        self.rule = rule
-        if before is not None and (
-            before.rule.structure != rule.structure or not _are_same(before._params, params)
-        ):
-            before = None
-        self.states = before.states if before else tuple(rule.init(torch.empty(0)))
-        self._cohorts: dict[tuple[int, ...], Cohort] = before._cohorts if before else {}
-        self._last: Cohort | None = before._last if before else None
-        self._columns: list[Column] = before._columns if before else []
-        self._columned: list[Tensor] = before._columned if before else []
+    rule: Rule
+    has_states: bool
 
-    def follows(self, settings: Group, params: Sequence[Tensor]) -> bool:
+    def __init__(self) -> None:
+        self._settings: Group | None = None
+        self._params: list[Tensor] = []
+        self._is_fixed = False
+        self._forget()
+
+    def _forget(self) -> None:
+        self._cohorts: dict[Hashable, Cohort | Whole] = {}
+        self._form: Hashable = None
+        self._last: Cohort | Whole | None = None
+        self._columns: list[Column] = []
+        self._columned: list[Tensor] = []
+
+    def is_of(self, settings: Group, params: Sequence[Tensor]) -> bool:
         """Whether the group still has the numbers that the rule was made from, and its members."""
         return self._is_fixed and settings == self._settings and _are_same(self._params, params)
 
-    def cohort(self, params: Sequence[Tensor], names: Mapping[str, str]) -> Cohort:
-        """These parameters as one cohort."""
-        if self._last is None or not _are_same(self._last.params, params):
-            key = tuple(map(id, params))
+    def follow(self, settings: Group, params: Sequence[Tensor], rule: Rule) -> None:
+        """Goes over to other numbers; for a rule of another structure or other members, anew.
+
+        Args:
+            settings: The group's hyperparameters.
+            params: Its parameters.
+            rule: What follows from them.
+        """
+        if (
+            self._settings is None
+            or self.rule.structure != rule.structure
+            or not _are_same(self._params, params)
+        ):
+            self._forget()
+            self.has_states = bool(rule.init(torch.empty(0)))
+        self.rule = rule
+        self._settings, self._params = settings, list(params)
+        self._is_fixed = not any(isinstance(value, Tensor) for value in _leaves(settings))
+
+    def cohort(
+        self, params: Sequence[Tensor], names: Mapping[str, str], rule: Rule
+    ) -> "Cohort | Whole":
+        """These parameters as one cohort.
+
+        Args:
+            params: Some of the group's.
+            names: The rule's name of a state → its key in a parameter's state.
+            rule: The form of the group's rule that steps them.
+        """
+        form = None if rule is self.rule else rule.structure
+        if self._last is None or form != self._form or not _are_same(self._last.params, params):
+            key = form, tuple(map(id, params))
             if key not in self._cohorts:
                 if len(self._cohorts) >= MEMBERSHIPS:
                     self._cohorts.clear()
-                self._cohorts[key] = Cohort(self.rule, params, names)
-            self._last = self._cohorts[key]
+                kind = Whole if rule.is_per_tensor or rule.gathers else Cohort
+                self._cohorts[key] = kind(rule, params, names)
+            self._last, self._form = self._cohorts[key], form
         return self._last
 
     def columns(

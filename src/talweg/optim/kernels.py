@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from talweg.core import Compiled, Rule, UserError
+from talweg.core import Compiled, Rule, Scalars, State, UserError
 from talweg.optim.library import Library
 from talweg.optim.source import written
 
@@ -58,6 +58,26 @@ def exact_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.float32 if dtype.itemsize < 4 else dtype
 
 
+def step_in_place(rule: Rule, params: Tensor, grad: Tensor, state: State, scalars: Scalars) -> None:
+    """A rule's step, which overwrites ``params`` and ``state``.
+
+    Args:
+        rule: The rule.
+        params: Any shape; stepped in `exact_dtype` and then rounded.
+        grad: As ``params``; it is not changed.
+        state: In that dtype.
+        scalars: What the rule's step needs besides tensors.
+    """
+    exact = exact_dtype(params.dtype)
+    new_params, new = rule.step(params.to(exact), grad.to(exact), state, scalars)
+    # What is handed on unchanged is read before it is overwritten.
+    given = {params.data_ptr(), *(tensor.data_ptr() for tensor in state.values())}
+    new = {name: x.clone() if x.data_ptr() in given else x for name, x in new.items()}
+    params.copy_(new_params)
+    for name, tensor in state.items():
+        tensor.copy_(new[name])
+
+
 class _RoundedRoots(TorchFunctionMode):
     """Square roots to the last bit, as compiled steps have them; PyTorch's, by MKL, are not."""
 
@@ -86,7 +106,6 @@ class Kernel:
         scalars: The names of the rule's scalars, in a fixed order.
         states: The names of its states, in a fixed order.
         exact: The dtype that it computes in.
-        is_per_tensor: Whether it is to get each parameter by itself.
     """
 
     def __init__(self, rule: Rule, dtype: torch.dtype, device: torch.device) -> None:
@@ -97,26 +116,18 @@ class Kernel:
         self._device = device
         self._plain = self._function(rule)
         self._is_native = device.type == "cpu"
-        self.is_per_tensor = rule.is_per_tensor
         self._source = None
-        if self._is_native and not self.is_per_tensor:
+        if self._is_native:
             self._source = written(rule, self.scalars, self.states, dtype)
         self._library: Library | None = None
         self._compiled: Compiled | None = None
 
     def _function(self, rule: Rule) -> Callable[..., None]:
-        scalars, states, exact = self.scalars, self.states, self.exact
+        scalars, states = self.scalars, self.states
 
         def step(params: Tensor, grad: Tensor, state: list[Tensor], packed: Tensor) -> None:
             now = {name: packed[place] for place, name in enumerate(scalars)}
-            old = dict(zip(states, state, strict=True))
-            new_params, new = rule.step(params.to(exact), grad.to(exact), old, now)
-            # What is handed on unchanged is read before it is overwritten.
-            given = {params.data_ptr(), *(tensor.data_ptr() for tensor in state)}
-            new = {name: x.clone() if x.data_ptr() in given else x for name, x in new.items()}
-            params.copy_(new_params)
-            for name, tensor in old.items():
-                tensor.copy_(new[name])
+            step_in_place(rule, params, grad, dict(zip(states, state, strict=True)), now)
 
         return step
 
@@ -160,9 +171,8 @@ class Kernel:
         states, size = list(state), params.numel()
         if self._is_native:
             with _RoundedRoots():
-                chunk = max(size, 1) if self.is_per_tensor else CHUNK
-                for begin in range(0, size, chunk):
-                    part = slice(begin, begin + chunk)
+                for begin in range(0, size, CHUNK):
+                    part = slice(begin, begin + CHUNK)
                     held = [tensor[part] for tensor in states]
                     self._plain(params[part], grad[part], held, packed)
         elif size > 1 and self._is_compiled(params.dtype):  # a size of 1 is compiled for itself

@@ -10,6 +10,7 @@ import numpy as np
 from talweg.core import Registry, Rule, UserError, choose, parse_call
 from talweg.rules.adabelief import AdaBelief
 from talweg.rules.adadelta import AdaDelta
+from talweg.rules.adafactor import Adafactor
 from talweg.rules.adagrad import AdaGrad
 from talweg.rules.adam import Adam
 from talweg.rules.adamax import AdaMax
@@ -18,13 +19,16 @@ from talweg.rules.asgd import ASGD
 from talweg.rules.lamb import LAMB
 from talweg.rules.lion import Lion
 from talweg.rules.momentum import Momentum
+from talweg.rules.muon import Muon
 from talweg.rules.nadam import NAdam
 from talweg.rules.nesterov import Nesterov
+from talweg.rules.prodigy import Prodigy
 from talweg.rules.radam import RAdam
 from talweg.rules.rmsprop import RMSProp
 from talweg.rules.rprop import Rprop
 from talweg.rules.schedule_free import ScheduleFreeAdamW, ScheduleFreeSGD
 from talweg.rules.sgd import SGD
+from talweg.rules.soap import SOAP
 from talweg.rules.yogi import Yogi
 from talweg.transforms import Transform, WeightDecay
 
@@ -33,18 +37,22 @@ __all__ = [
     "LAMB",
     "RULES",
     "SGD",
+    "SOAP",
     "STANDARD",
     "AdaBelief",
     "AdaDelta",
     "AdaGrad",
     "AdaMax",
+    "Adafactor",
     "Adam",
     "Adan",
     "Lion",
     "Momentum",
+    "Muon",
     "NAdam",
     "NamedRule",
     "Nesterov",
+    "Prodigy",
     "RAdam",
     "RMSProp",
     "Rprop",
@@ -99,6 +107,10 @@ for _name, _label, _rule in (
     ("yogi", "Yogi", Yogi()),
     ("lion", "Lion", Lion()),
     ("lamb", "LAMB", LAMB()),
+    ("muon", "Muon", Muon()),
+    ("adafactor", "Adafactor", Adafactor()),
+    ("soap", "SOAP", SOAP()),
+    ("prodigy", "Prodigy", Prodigy()),
     ("adadelta", "AdaDelta", AdaDelta()),
     ("rprop", "Rprop", Rprop()),
     ("asgd", "ASGD", ASGD()),

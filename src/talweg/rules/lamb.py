@@ -62,7 +62,7 @@ class LAMB(Rule):
         r = scalars["b2"] * state["r"] + scalars["1-b2"] * grad * grad
         adam = scalars["mean"] * m / (r.sqrt() * scalars["root"] + scalars["eps"])
         direction = adam + scalars["decay"] * params
-        size, length = (x.norm(dim=-1, keepdim=True) for x in (params, direction))
+        size, length = (x.norm() for x in (params, direction))
         trust = torch.where((size > 0) & (length > 0), size / length, 1.0)
         return params - scalars["lr"] * trust * direction, {"m": m, "r": r}
 

@@ -16,7 +16,7 @@ class Ascent(Transform):
         rule: The rule inside.
     """
 
-    def step(
+    def inward(
         self, params: Tensor, grad: Tensor, state: State, scalars: Scalars
-    ) -> tuple[Tensor, State]:
-        return super().step(params, -grad, state, scalars)
+    ) -> tuple[Tensor, Tensor]:
+        return params, -grad

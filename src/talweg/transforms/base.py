@@ -27,8 +27,8 @@ class Transform(Rule):
             raise UserError(f"rule must be a talweg.rules object, got {self.rule!r}")
         for name in self.own.keys() & self.rule.specs.keys():
             raise UserError(
-                f"{type(self).__name__} cannot go around a {type(self.rule).__name__} that has its "
-                f"own {name}"
+                f"{type(self).__name__} cannot go around {type(self.rule).__name__}, "
+                f"which has its own {name}"
             )
         super().__post_init__()
 
@@ -62,6 +62,10 @@ class Transform(Rule):
         mine = {name: value for name, value in settings.items() if name in self.own}
         return mine, {name: value for name, value in settings.items() if name not in mine}
 
+    def at(self, t: int) -> Rule:
+        inner = self.rule.at(t)
+        return self if inner is self.rule else self._with({"rule": inner})
+
     def init(self, params: Tensor) -> State:
         return self.rule.init(params)
 
@@ -74,10 +78,19 @@ class Transform(Rule):
     def recall(self, scalars: Scalars, memory: Scalars) -> tuple[Scalars, Scalars]:
         return self.rule.recall(scalars, memory)
 
+    def inward(
+        self, params: Tensor, grad: Tensor, state: State, scalars: Scalars
+    ) -> tuple[Tensor, Tensor]:
+        """The parameters and the gradient that the rule inside gets: these by default."""
+        return params, grad
+
     def step(
         self, params: Tensor, grad: Tensor, state: State, scalars: Scalars
     ) -> tuple[Tensor, State]:
-        return self.rule.step(params, grad, state, scalars)
+        return self.rule.step(*self.inward(params, grad, state, scalars), state, scalars)
+
+    def sums(self, params: Tensor, grad: Tensor, state: State, scalars: Scalars) -> Scalars:
+        return self.rule.sums(*self.inward(params, grad, state, scalars), state, scalars)
 
     def probe(self, params: Tensor, state: State, scalars: Scalars) -> Tensor:
         return self.rule.probe(params, state, scalars)
@@ -92,6 +105,10 @@ class Transform(Rule):
     @property
     def is_per_tensor(self) -> bool:
         return self.rule.is_per_tensor
+
+    @property
+    def gathers(self) -> bool:
+        return self.rule.gathers
 
     @property
     def lr_range(self) -> tuple[float, float]:

@@ -27,10 +27,9 @@ class ClipValue(Transform):
     def scalars(self, t: Scalar) -> Scalars:
         return {**super().scalars(t), "clip.limit": self.limit}
 
-    def step(
+    def inward(
         self, params: Tensor, grad: Tensor, state: State, scalars: Scalars
-    ) -> tuple[Tensor, State]:
+    ) -> tuple[Tensor, Tensor]:
         limit = scalars["clip.limit"]
         grad = torch.where(grad > limit, limit, grad)
-        grad = torch.where(grad < -limit, -limit, grad)
-        return super().step(params, grad, state, scalars)
+        return params, torch.where(grad < -limit, -limit, grad)

@@ -24,6 +24,9 @@ class WeightDecay(Transform):
         rule: The rule inside.
         weight_decay: ``λ``, at least 0.
         decoupled: Which of the two.
+        spare_vectors: Whether tensors of fewer than two dimensions, biases and norms, are left
+            alone. An optimizer's groups can say it too, and then its step is faster:
+            `optim.decay_groups`.
 
     Source: Loshchilov and Hutter, "Decoupled weight decay regularization" (2019), algorithms 1
     and 2.
@@ -31,15 +34,22 @@ class WeightDecay(Transform):
 
     weight_decay: Scalar = hyper(1e-2, "share of a parameter taken away", at_least=0)
     decoupled: bool = option(True, "apart from the gradient")
+    spare_vectors: bool = option(False, "leave biases and norms alone")
 
     def scalars(self, t: Scalar) -> Scalars:
         if self.decoupled:
             return {**super().scalars(t), "decay.kept": 1 - self.hypers["lr"] * self.weight_decay}
         return {**super().scalars(t), "decay.share": self.weight_decay}
 
-    def step(
+    def inward(
         self, params: Tensor, grad: Tensor, state: State, scalars: Scalars
-    ) -> tuple[Tensor, State]:
+    ) -> tuple[Tensor, Tensor]:
+        if self.spare_vectors and params.ndim < 2:
+            return params, grad
         if self.decoupled:
-            return super().step(params * scalars["decay.kept"], grad, state, scalars)
-        return super().step(params, grad + scalars["decay.share"] * params, state, scalars)
+            return params * scalars["decay.kept"], grad
+        return params, grad + scalars["decay.share"] * params
+
+    @property
+    def is_per_tensor(self) -> bool:
+        return self.spare_vectors or super().is_per_tensor

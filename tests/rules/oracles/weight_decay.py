@@ -14,10 +14,12 @@ def run(gradient, start, settings):
             now[name] for name in ("lr", "beta1", "beta2", "eps", "weight_decay")
         )
         g = gradient(p)
+        if now["spare_vectors"] and p.ndim < 2:
+            decay = 0.0
         if not now["decoupled"]:
             g = g + decay * p
         before, p = p, p.copy()
-        for i in range(len(p)):
+        for i in np.ndindex(p.shape):
             m[i] = b1 * m[i] + (1 - b1) * g[i]
             r[i] = b2 * r[i] + (1 - b2) * g[i] * g[i]
             largest[i] = max(largest[i], r[i])

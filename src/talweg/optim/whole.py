@@ -1,0 +1,106 @@
+"""Parameters that a rule steps tensor by tensor, because it needs more than single elements."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from operator import is_
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from talweg.core import Rule, Scalars, UserError
+from talweg.core import State as RuleState
+from talweg.optim.cohort import State
+from talweg.optim.kernels import exact_dtype, step_in_place
+from talweg.optim.layout import here
+
+
+def states_of(rule: Rule, param: Tensor) -> RuleState:
+    """The states that a rule has for such a parameter, with shapes and dtypes and no memory."""
+    exact = exact_dtype(param.dtype)
+    return rule.init(torch.empty_like(here(param).detach(), dtype=exact, device="meta"))
+
+
+def add_up(totals: dict[str, Tensor], shares: Mapping[str, Tensor]) -> None:
+    """Adds shares to totals, in place, on the device of the first."""
+    for name, share in shares.items():
+        before = totals.get(name)
+        totals[name] = share if before is None else before + share.to(before)
+
+
+class Whole:
+    """What `Cohort` is, for rules that need whole tensors: plain PyTorch operations on each.
+
+    Args:
+        rule: A rule of the structure that steps them.
+        params: The parameters.
+        names: The rule's name of a state → its key in a parameter's state.
+    """
+
+    def __init__(self, rule: Rule, params: Sequence[Tensor], names: Mapping[str, str]) -> None:
+        self.params = list(params)
+        self._rule = rule
+        self._kept = [states_of(rule, param) for param in params]
+        self._keys = [{name: names.get(name, name) for name in kept} for kept in self._kept]
+        self._states: list[State] = []
+
+    def holds(self, states: Sequence[State]) -> bool:
+        """Whether the states are those of the last step, and whole."""
+        return (
+            len(states) == len(self._states)
+            and all(map(is_, states, self._states))
+            and all(
+                state.keys() >= set(keys.values())
+                for state, keys in zip(states, self._keys, strict=True)
+            )
+        )
+
+    def arrange(self, states: Sequence[State]) -> None:
+        """Looks at the states and puts them where and in what they are stepped.
+
+        Raises:
+            UserError: If a state has another shape than the rule keeps, or a parameter is sharded.
+        """
+        for param, state, keys, kept in zip(
+            self.params, states, self._keys, self._kept, strict=True
+        ):
+            if here(param) is not param:
+                raise UserError("a rule that needs whole tensors cannot step sharded parameters")
+            for name, key in keys.items():
+                held, usual = state[key], kept[name]
+                if held.shape != usual.shape:
+                    raise UserError(
+                        f"state {key!r} has shape {list(held.shape)}, its parameter "
+                        f"{list(param.shape)}: was it loaded from another model?"
+                    )
+                state[key] = held.to(param.device, usual.dtype)
+        self._states = list(states)
+
+    def sums(self, grads: Sequence[Tensor], scalars: Scalars) -> dict[str, Tensor]:
+        """What the rule gathers, of these parameters.
+
+        Args:
+            grads: The gradient of each parameter.
+            scalars: What the rule's step needs besides tensors.
+        """
+        totals: dict[str, Tensor] = {}
+        for param, grad, state in self._each(grads):
+            exact = exact_dtype(param.dtype)
+            add_up(totals, self._rule.sums(param.to(exact), grad.to(exact), state, scalars))
+        return totals
+
+    def step(self, grads: Sequence[Tensor], scalars: Mapping[str, Any]) -> None:
+        """Steps every parameter.
+
+        Args:
+            grads: The gradient of each parameter.
+            scalars: What the rule's step needs besides tensors, with what was gathered.
+        """
+        for param, grad, state in self._each(grads):
+            step_in_place(self._rule, param, grad, state, scalars)
+
+    def _each(self, grads: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor, RuleState]]:
+        rows = zip(self.params, grads, self._states, self._keys, strict=True)
+        for param, grad, state, keys in rows:
+            if grad.shape != param.shape:
+                raise UserError("a gradient has not the size of its parameter")
+            yield param, grad, {name: state[key] for name, key in keys.items()}
