@@ -4,7 +4,7 @@ from talweg.core.compiling import Compiled, missing_compiler
 from talweg.core.errors import UserError, choose, nearest, whole_number
 from talweg.core.fields import hyper, option
 from talweg.core.registry import Registry
-from talweg.core.rule import Rule, Scalar, Scalars, State, largest, stack, switch
+from talweg.core.rule import Rule, Scalar, Scalars, State, largest, shares, stack, switch
 from talweg.core.spec import parse_call, split_calls
 from talweg.core.wording import counted, first_line, listing
 
@@ -26,6 +26,7 @@ __all__ = [
     "nearest",
     "option",
     "parse_call",
+    "shares",
     "split_calls",
     "stack",
     "switch",

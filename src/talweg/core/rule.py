@@ -44,6 +44,18 @@ def largest(*values: Scalar) -> Scalar:
     return first
 
 
+def shares(**kept: Scalar) -> Scalars:
+    """What a running mean keeps of itself and takes of what is new, under two names each.
+
+    >>> shares(b1=0.75, rho=0.5)
+    {'b1': 0.75, '1-b1': 0.25, 'rho': 0.5, '1-rho': 0.5}
+    """
+    pairs: dict[str, Scalar] = {}
+    for name, share in kept.items():
+        pairs[name], pairs[f"1-{name}"] = share, 1 - share
+    return pairs
+
+
 @dataclass(frozen=True)
 class Rule(ABC):
     """An update rule; see the module's text for the contract.

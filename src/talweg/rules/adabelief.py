@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from talweg.core import Rule, Scalar, Scalars, State, hyper
+from talweg.core import Rule, Scalar, Scalars, State, hyper, shares
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,7 @@ class AdaBelief(Rule):
 
     def scalars(self, t: Scalar) -> Scalars:
         return {
-            "b1": self.beta1,
-            "1-b1": 1 - self.beta1,
-            "b2": self.beta2,
-            "1-b2": 1 - self.beta2,
+            **shares(b1=self.beta1, b2=self.beta2),
             "rate": self.lr / (1 - self.beta1**t),
             "root": (1 - self.beta2**t) ** -0.5,
             "eps": self.eps,

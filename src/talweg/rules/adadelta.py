@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from talweg.core import Rule, Scalar, Scalars, State, hyper
+from talweg.core import Rule, Scalar, Scalars, State, hyper, shares
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class AdaDelta(Rule):
         return {"r": torch.zeros_like(params), "u": torch.zeros_like(params)}
 
     def scalars(self, t: Scalar) -> Scalars:
-        return {"lr": self.lr, "rho": self.rho, "1-rho": 1 - self.rho, "eps": self.eps}
+        return {"lr": self.lr, **shares(rho=self.rho), "eps": self.eps}
 
     def step(
         self, params: Tensor, grad: Tensor, state: State, scalars: Scalars

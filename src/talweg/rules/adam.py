@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from talweg.core import Rule, Scalar, Scalars, State, hyper, option
+from talweg.core import Rule, Scalar, Scalars, State, hyper, option, shares
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,7 @@ class Adam(Rule):
     def scalars(self, t: Scalar) -> Scalars:
         """Bias corrections folded into the rate and into one factor on the root."""
         return {
-            "b1": self.beta1,
-            "1-b1": 1 - self.beta1,
-            "b2": self.beta2,
-            "1-b2": 1 - self.beta2,
+            **shares(b1=self.beta1, b2=self.beta2),
             "rate": self.lr / (1 - self.beta1**t),
             "root": (1 - self.beta2**t) ** -0.5,
             "eps": self.eps,

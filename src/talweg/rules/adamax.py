@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from talweg.core import Rule, Scalar, Scalars, State, hyper
+from talweg.core import Rule, Scalar, Scalars, State, hyper, shares
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,7 @@ class AdaMax(Rule):
 
     def scalars(self, t: Scalar) -> Scalars:
         return {
-            "b1": self.beta1,
-            "1-b1": 1 - self.beta1,
+            **shares(b1=self.beta1),
             "b2": self.beta2,
             "rate": self.lr / (1 - self.beta1**t),
             "eps": self.eps,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from talweg.core import Rule, Scalar, Scalars, State, hyper, switch
+from talweg.core import Rule, Scalar, Scalars, State, hyper, shares, switch
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,7 @@ class Adan(Rule):
 
     def scalars(self, t: Scalar) -> Scalars:
         return {
-            "b1": self.beta1,
-            "1-b1": 1 - self.beta1,
-            "b2": self.beta2,
-            "1-b2": 1 - self.beta2,
-            "b3": self.beta3,
-            "1-b3": 1 - self.beta3,
+            **shares(b1=self.beta1, b2=self.beta2, b3=self.beta3),
             "later": switch(t > 1, 1.0, 0.0),
             "mean rate": self.lr / (1 - self.beta1**t),
             "difference rate": self.lr * self.beta2 / (1 - self.beta2**t),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from talweg.core import Rule, Scalar, Scalars, State, hyper
+from talweg.core import Rule, Scalar, Scalars, State, hyper, shares
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,7 @@ class Lion(Rule):
     def scalars(self, t: Scalar) -> Scalars:
         return {
             "lr": self.lr,
-            "b1": self.beta1,
-            "1-b1": 1 - self.beta1,
-            "b2": self.beta2,
-            "1-b2": 1 - self.beta2,
+            **shares(b1=self.beta1, b2=self.beta2),
         }
 
     def step(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from talweg.core import Rule, Scalar, Scalars, State, hyper
+from talweg.core import Rule, Scalar, Scalars, State, hyper, shares
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,7 @@ class NAdam(Rule):
 
     def scalars(self, t: Scalar) -> Scalars:
         return {
-            "b1": self.beta1,
-            "1-b1": 1 - self.beta1,
-            "b2": self.beta2,
-            "1-b2": 1 - self.beta2,
+            **shares(b1=self.beta1, b2=self.beta2),
             "lr": self.lr,
             "mu": self.beta1 * (1 - 0.5 * 0.96 ** (t * self.psi)),
             "next mu": self.beta1 * (1 - 0.5 * 0.96 ** ((t + 1) * self.psi)),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from talweg.core import Rule, Scalar, Scalars, State, hyper, largest, switch
+from talweg.core import Rule, Scalar, Scalars, State, hyper, largest, shares, switch
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,7 @@ class RAdam(Rule):
         q2 = (safe - 4) * (safe - 2) * safe_limit / ((safe_limit - 4) * (safe_limit - 2) * safe)
         rate = self.lr / (1 - b1**t)
         return {
-            "b1": b1,
-            "1-b1": 1 - b1,
-            "b2": b2,
-            "1-b2": 1 - b2,
+            **shares(b1=b1, b2=b2),
             "plain": switch(trusted, 0.0, rate),
             "adaptive": switch(trusted, rate * (q2 * correction) ** 0.5, 0.0),
             "eps": self.eps,

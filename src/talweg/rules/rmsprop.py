@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from talweg.core import Rule, Scalar, Scalars, State, UserError, hyper, option
+from talweg.core import Rule, Scalar, Scalars, State, UserError, hyper, option, shares
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class RMSProp(Rule):
         return {name: torch.zeros_like(params) for name in names}
 
     def scalars(self, t: Scalar) -> Scalars:
-        fixed = {"lr": self.lr, "rho": self.rho, "1-rho": 1 - self.rho, "eps": self.eps}
+        fixed = {"lr": self.lr, **shares(rho=self.rho), "eps": self.eps}
         return {**fixed, "a": self.momentum, "lr·a": self.lr * self.momentum}
 
     def step(

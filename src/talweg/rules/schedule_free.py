@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from talweg.core import Rule, Scalar, Scalars, State, hyper, largest, switch
+from talweg.core import Rule, Scalar, Scalars, State, hyper, largest, shares, switch
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class _ScheduleFree(Rule):
         weights = memory["weights"] + weight
         newest = weight / largest(weights, 5e-324)  # a rate of 0 weighs nothing
         toward = rate * (1 - scalars["a"] * (1 - newest))
-        now = {**scalars, "c": newest, "1-c": 1 - newest, "y rate": toward}
+        now = {**scalars, **shares(c=newest), "y rate": toward}
         return now, {"peak": peak, "weights": weights}
 
     def _moved(
@@ -121,8 +121,8 @@ class ScheduleFreeAdamW(_ScheduleFree):
         return {"z": params.clone(), "r": torch.zeros_like(params)}
 
     def scalars(self, t: Scalar) -> Scalars:
-        more = {"b2": self.beta2, "1-b2": 1 - self.beta2, "eps": self.eps}
-        return {**super().scalars(t), **more, "root": (1 - self.beta2**t) ** -0.5}
+        more = {**shares(b2=self.beta2), "eps": self.eps, "root": (1 - self.beta2**t) ** -0.5}
+        return {**super().scalars(t), **more}
 
     def step(
         self, params: Tensor, grad: Tensor, state: State, scalars: Scalars
