@@ -32,14 +32,12 @@ class Compiled:
     Args:
         function: A pure tensor function.
         dynamic: Whether sizes may change without compiling again.
-        streams: Whether it only passes over memory once: then wider vectors than of 256 bits do
-            not pay, and on some processors cost a tenth.
 
     Attributes:
         failure: What went wrong in compiling, in one line.
     """
 
-    def __init__(self, function: Callable[..., Any], dynamic: bool, streams: bool = False) -> None:
+    def __init__(self, function: Callable[..., Any], dynamic: bool) -> None:
         # Dynamo counts recompilations per code object, and closures from one `def` share theirs.
         own = types.FunctionType(
             function.__code__.replace(),
@@ -56,8 +54,6 @@ class Compiled:
             options["cpp.dynamic_threads"] = True
             # Otherwise every turn of the loop asks whether it is the last.
             options["cpp.enable_loop_tail_vec"] = False
-        if streams and torch.backends.cpu.get_cpu_capability().startswith("AVX"):
-            options["cpp.simdlen"] = 256
         self._compiled = torch.compile(own, dynamic=dynamic, fullgraph=True, options=options)
         self.failure: str | None = None
         self._tried = False
