@@ -9,8 +9,10 @@ import platform
 import shutil
 import subprocess
 import tempfile
+import time
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 FLAGS = (
@@ -23,6 +25,8 @@ FLAGS = (
     "-fno-math-errno",
     "-fno-trapping-math",
 )
+ABANDONED = 3600
+"""Seconds after which nobody waits for a compiler any more."""
 
 
 @functools.cache
@@ -58,17 +62,15 @@ def _processor() -> str:
 def folder() -> Path:
     """Where compiled steps are kept: ``$TALWEG_CACHE``, or ``talweg`` in the user's cache.
 
-    A folder of this process alone where neither can be written.
+    A folder of this process alone where that cannot be written.
     """
-    for place in _places():
-        try:
-            chosen = place()
-            chosen.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=chosen):
-                return chosen
-        except (OSError, RuntimeError):  # no home is a RuntimeError
-            continue
-    return _own_folder()
+    try:
+        chosen = _wanted()
+        chosen.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=chosen):
+            return chosen
+    except (OSError, RuntimeError):  # no home is a RuntimeError
+        return _own_folder()
 
 
 @functools.cache
@@ -76,11 +78,11 @@ def _started_in() -> Path:
     return Path.cwd()
 
 
-def _places() -> list[Callable[[], Path]]:
+def _wanted() -> Path:
     given, base = os.environ.get("TALWEG_CACHE"), os.environ.get("XDG_CACHE_HOME")
     if given:
-        return [lambda: _started_in() / Path(given).expanduser()]
-    return [lambda: (Path(base) if base else Path.home() / ".cache") / "talweg"]
+        return _started_in() / Path(given).expanduser()
+    return (Path(base) if base else Path.home() / ".cache") / "talweg"
 
 
 @functools.cache
@@ -88,6 +90,14 @@ def _own_folder() -> Path:
     own = Path(tempfile.mkdtemp(prefix="talweg-"))
     atexit.register(shutil.rmtree, own, ignore_errors=True)
     return own
+
+
+def _sweep(place: Path) -> None:
+    """Removes the drafts that killed processes left, known by their source and its age."""
+    for draft in place.glob("draft-*"):
+        with suppress(OSError):  # another process may sweep too, or own the draft
+            if time.time() - (draft / "step.cpp").stat().st_mtime > ABANDONED:
+                shutil.rmtree(draft, ignore_errors=True)
 
 
 def _digest(content: bytes) -> str:
@@ -128,6 +138,7 @@ class Library:
             self.failure = str(error)
 
     def _compile(self, command: Sequence[str]) -> None:
+        _sweep(self._folder)
         self._drafts = Path(tempfile.mkdtemp(prefix="draft-", dir=self._folder))
         (self._drafts / "step.cpp").write_text(self._source)
         with (self._drafts / "said").open("w") as said:
