@@ -1,57 +1,15 @@
 """`lanes.train` against plain PyTorch loops from the same start."""
 
-import copy
-from collections.abc import Callable
-
 import pytest
 import torch
+from tests.lanes.common import STEPS, STRATEGIES, loop, needs_compiler, small, start
 from torch import Tensor, nn, optim
 
 import talweg
 from talweg import lanes, rules
-from talweg.core import missing_compiler
 from talweg.data import BatchOrder
 from talweg.schedules import Linear, Span
 from talweg.transforms import WeightDecay
-
-STRATEGIES = ("stacked", "serial", "auto")
-STEPS = 80
-needs_compiler = pytest.mark.skipif(
-    bool(missing_compiler()), reason=f"cannot compile here: {missing_compiler()}"
-)
-
-
-def small() -> nn.Module:
-    return nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 3))
-
-
-def start(make: Callable[[], nn.Module], seed: int) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return make()
-
-
-def unbounded() -> nn.Module:
-    return nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3))
-
-
-@pytest.fixture(scope="module")
-def data() -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(5)
-    x = torch.randn(100, 6, generator=generator)
-    y = (x @ torch.randn(6, 3, generator=generator)).argmax(1)
-    return x, y
-
-
-def loop(model: nn.Module, optimizer: optim.Optimizer, data: tuple[Tensor, Tensor]) -> Tensor:
-    losses = []
-    for _ in range(STEPS):
-        optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(model(data[0]), data[1])
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return torch.tensor(losses)
 
 
 def rmsprop_nesterov_loop(
@@ -191,195 +149,11 @@ def test_mini_batches_follow_the_order_of_the_seed(strategy: str, data: tuple[Te
             assert run.losses[lane, step].item() == pytest.approx(loss.item(), abs=1e-5)
 
 
-def test_a_lane_that_diverges_is_recorded_and_spoils_nobody(data: tuple[Tensor, Tensor]):
-    healthy = [rules.SGD(lr=0.1), rules.Adam(lr=0.01), rules.Nesterov(lr=0.01)]
-    wild = [rules.SGD(lr=1e37), rules.Nesterov(lr=1e37), rules.Momentum(lr=1e37)]
-    mixed = [rule for pair in zip(healthy, wild, strict=True) for rule in pair]
-    for strategy in ("stacked", "serial"):
-        run = lanes.train(unbounded, data, mixed, steps=250, batch_size=20, strategy=strategy)
-        calm = lanes.train(unbounded, data, healthy, steps=250, batch_size=20, strategy=strategy)
-        assert run.status[::2] == ("ok",) * 3
-        torch.testing.assert_close(run.losses[::2], calm.losses, rtol=1e-4, atol=1e-5)
-        for lane in (1, 3, 5):
-            step = int(run.status[lane].removeprefix("diverged at step "))
-            assert 1 <= step <= 10
-            assert torch.isfinite(run.losses[lane, : step - 1]).all()
-            assert run.losses[lane, step:].isnan().all()
-
-
-def test_the_step_of_divergence_is_the_first_without_finite_parameters():
-    x, y = torch.ones(4, 1), torch.zeros(4)
-    model = nn.Linear(1, 1, bias=False)
-
-    def one() -> nn.Module:
-        copied = copy.deepcopy(model)
-        nn.init.ones_(copied.weight)
-        return copied
-
-    # p ← p·(1 − 2·lr): at lr = 5e9 the weight grows tenbillionfold a step, past 3e38 at the 4th.
-    run = lanes.train(one, (x, y), [rules.SGD(lr=5e9)], steps=9, batch_size=None)
-    weights = [1.0]
-    while abs(weights[-1]) < 3.4e38:
-        weights.append(weights[-1] * (1 - 1e10))
-    first_bad_loss = next(i for i, w in enumerate(weights, start=1) if w * w > 3.4e38)
-    assert run.status == (f"diverged at step {first_bad_loss}",)
-
-
-@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=needs_compiler)])
-def test_parameters_that_overflow_are_found_at_once(compiled: bool):
-    def one() -> nn.Module:
-        model = nn.Linear(1, 1, bias=False)
-        nn.init.ones_(model.weight)
-        return model
-
-    def height(output: Tensor, target: Tensor) -> Tensor:
-        return output + 0 * target
-
-    # The weight falls by 1e38 a step, so the fourth update overflows: its loss is finite still.
-    wild = [rules.SGD(lr=1e38), rules.SGD(lr=0.1), rules.SGD(lr=1e38)]
-    x, y = torch.ones(1, 1), torch.zeros(1, 1)
-    run = lanes.train(one, (x, y), wild, steps=6, batch_size=None, loss=height, compile=compiled)
-    assert run.status == ("diverged at step 4", "ok", "diverged at step 4")
-    assert run.losses[0, 3].isfinite()
-
-
 @needs_compiler
 def test_compiling_waits_until_the_first_steps_are_made(data: tuple[Tensor, Tensor]):
     short = lanes.train(small, data, ["adam"], steps=4, batch_size=30, compile=True)
     plain = lanes.train(small, data, ["adam"], steps=4, batch_size=30, compile=False)
     torch.testing.assert_close(short.losses, plain.losses, rtol=0, atol=0)
-
-
-def test_all_lanes_may_diverge(data: tuple[Tensor, Tensor]):
-    run = lanes.train(unbounded, data, [rules.SGD(lr=1e37)] * 3, steps=300, seeds=[0, 1, 2])
-    assert all(status.startswith("diverged at step") for status in run.status)
-    assert run.params(0)["0.weight"].shape == (16, 6)
-
-
-class Normed(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.norm, self.last = nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Linear(8, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.last(torch.relu(self.norm(self.first(x))))
-
-
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_batch_norm_keeps_running_statistics_per_lane(strategy: str, data: tuple[Tensor, Tensor]):
-    rates = (0.3, 0.01)
-    run = lanes.train(
-        Normed, data, [rules.SGD(lr=lr) for lr in rates], steps=STEPS, batch_size=None,
-        strategy=strategy,
-    )  # fmt: skip
-    assert run.strategy == ("serial" if strategy == "serial" else "stacked")
-    for lane, lr in enumerate(rates):
-        model = start(Normed, 0)
-        expected = loop(model, optim.SGD(model.parameters(), lr=lr), data)
-        torch.testing.assert_close(run.losses[lane], expected, rtol=0, atol=2e-4)
-        for name, value in model.state_dict().items():
-            torch.testing.assert_close(run.params(lane)[name], value, rtol=0, atol=2e-3)
-        fresh = Normed()
-        fresh.load_state_dict(run.params(lane))
-
-
-class Centred(nn.Module):
-    """Puts a new tensor in the place of its buffer, as layers written in the 2010s do."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.last = nn.Linear(6, 8), nn.Linear(8, 3)
-        self.register_buffer("mean", torch.zeros(8))
-
-    def forward(self, x: Tensor) -> Tensor:
-        hidden = torch.relu(self.first(x))
-        if self.training:
-            self.mean = 0.9 * self.mean + 0.1 * hidden.mean(0)
-        return self.last(hidden - self.mean.detach())
-
-
-@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=needs_compiler)])
-def test_buffers_that_are_assigned_anew_are_kept(compiled: bool, data: tuple[Tensor, Tensor]):
-    run = lanes.train(
-        Centred, data, [rules.SGD(lr=0.1)] * 2, steps=STEPS, batch_size=None, compile=compiled
-    )
-    assert run.strategy == "stacked"
-    model = start(Centred, 0)
-    expected = loop(model, optim.SGD(model.parameters(), lr=0.1), data)
-    torch.testing.assert_close(run.losses[1], expected, rtol=0, atol=2e-4)
-    torch.testing.assert_close(run.params(1)["mean"], model.mean.detach(), rtol=0, atol=2e-4)
-
-
-class Permuted(nn.Module):
-    """Draws something in its constructor that is neither a parameter nor a buffer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.order = torch.randperm(6)
-        self.layer = nn.Linear(6, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layer(x[:, self.order])
-
-
-class Counting(nn.Module):
-    """Keeps a Python number from call to call."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer, self.calls = nn.Linear(6, 3), 0
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.training:
-            self.calls += 1
-        return self.layer(x) / (1 + 0.01 * self.calls)
-
-
-@pytest.mark.parametrize(("make", "strategy"), [(Permuted, "auto"), (Counting, "serial")])
-def test_what_a_module_keeps_in_plain_attributes_is_its_lanes_own(
-    make: Callable[[], nn.Module], strategy: str, data: tuple[Tensor, Tensor]
-):
-    run = lanes.train(
-        make, data, [rules.SGD(lr=0.1)] * 3, seeds=[0, 3, 3], steps=STEPS, batch_size=None,
-        strategy=strategy,
-    )  # fmt: skip
-    assert run.strategy == "serial"
-    for lane, seed in enumerate((0, 3, 3)):
-        model = start(make, seed)
-        expected = loop(model, optim.SGD(model.parameters(), lr=0.1), data)
-        torch.testing.assert_close(run.losses[lane], expected, rtol=0, atol=2e-4)
-
-
-@pytest.mark.parametrize("strategy", ["stacked", "serial"])
-def test_state_dicts_load_into_a_new_module(strategy: str, data: tuple[Tensor, Tensor]):
-    class Shared(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.a, self.b, self.last = nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 3)
-            self.b.weight = self.a.weight
-            self.register_buffer("scale", torch.ones(6), persistent=False)
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.last(torch.tanh(self.b(torch.tanh(self.a(x * self.scale)))))
-
-    run = lanes.train(Shared, data, ["adam"], steps=5, strategy=strategy)
-    model = Shared()
-    model.load_state_dict(run.params(0))
-    assert torch.equal(model.a.weight, run.params(0)["b.weight"])
-    assert "scale" not in run.params(0)
-
-
-def test_dropout_draws_its_own_noise_and_repeats(data: tuple[Tensor, Tensor]):
-    def noisy() -> nn.Module:
-        return nn.Sequential(nn.Linear(6, 32), nn.ReLU(), nn.Dropout(0.5), nn.Linear(32, 3))
-
-    def once() -> Tensor:
-        return lanes.train(noisy, data, [rules.SGD(lr=1e-9)] * 2, steps=20).losses
-
-    first = once()
-    torch.manual_seed(123)
-    assert torch.equal(first, once())
-    assert not torch.equal(first[0], first[1])
 
 
 def test_the_same_call_gives_the_same_numbers_and_leaves_torch_alone(data: tuple[Tensor, Tensor]):
@@ -389,89 +163,6 @@ def test_the_same_call_gives_the_same_numbers_and_leaves_torch_alone(data: tuple
     assert torch.equal(before, torch.get_rng_state())
     again = lanes.train(small, data, ["adam", "rmsprop"], steps=50, batch_size=16)
     assert torch.equal(first.losses, again.losses)
-
-
-class Branching(nn.Module):
-    """A Python decision on a value: it cannot be stacked."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Linear(6, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out = self.layer(x)
-        return out * 2 if out.mean().item() > 0 else out
-
-
-def test_a_model_that_cannot_be_stacked_runs_one_lane_after_another(data: tuple[Tensor, Tensor]):
-    run = lanes.train(Branching, data, [rules.SGD(lr=0.1)], steps=STEPS, batch_size=None)
-    assert run.strategy == "serial"
-    assert "cannot be stacked" in run.notes[0]
-    assert ".item()" in run.notes[0]
-    model = start(Branching, 0)
-    expected = loop(model, optim.SGD(model.parameters(), lr=0.1), data)
-    torch.testing.assert_close(run.losses[0], expected, rtol=0, atol=2e-4)
-    with pytest.raises(ValueError, match=r"cannot be stacked .*use strategy='auto'"):
-        lanes.train(Branching, data, ["sgd"], steps=1, strategy="stacked")
-
-
-def test_recurrent_models_run_one_lane_after_another_in_evaluation_too(
-    data: tuple[Tensor, Tensor],
-):
-    class Recurrent(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.lstm, self.last = nn.LSTM(2, 8, batch_first=True), nn.Linear(8, 3)
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.last(self.lstm(x.view(-1, 3, 2))[0][:, -1])
-
-    run = lanes.train(
-        Recurrent, data, ["sgd", "adam"], steps=STEPS, batch_size=None, evaluate={"all": data}
-    )
-    assert run.strategy == "serial"
-    assert "cannot be stacked: torch cannot batch aten::" in run.notes[0]
-    model = start(Recurrent, 0)
-    expected = loop(model, optim.SGD(model.parameters(), lr=0.01), data)
-    torch.testing.assert_close(run.losses[0], expected, rtol=0, atol=2e-4)
-
-
-@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=needs_compiler)])
-def test_attention_is_stacked(compiled: bool, data: tuple[Tensor, Tensor]):
-    def attentive() -> nn.Module:
-        layer = nn.TransformerEncoderLayer(2, 2, 8, dropout=0.0, batch_first=True)
-        return nn.Sequential(nn.Unflatten(1, (3, 2)), layer, nn.Flatten(), nn.Linear(6, 3))
-
-    run = lanes.train(
-        attentive, data, ["sgd", "adam"], steps=STEPS, batch_size=None, compile=compiled,
-        evaluate={"all": data}, strategy="stacked",
-    )  # fmt: skip
-    model = start(attentive, 0)
-    expected = loop(model, optim.SGD(model.parameters(), lr=0.01), data)
-    torch.testing.assert_close(run.losses[0], expected, rtol=0, atol=2e-4)
-
-
-def test_tied_and_frozen_parameters(data: tuple[Tensor, Tensor]):
-    class Tied(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.a, self.b, self.c = nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 3)
-            self.b.weight = self.a.weight
-            self.c.bias.requires_grad_(False)
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.c(torch.tanh(self.b(torch.tanh(self.a(x)))))
-
-    model = start(Tied, 0)
-    frozen = model.c.bias.clone()
-    trained = [p for p in model.parameters() if p.requires_grad]
-    expected = loop(model, optim.SGD(trained, lr=0.2), data)
-    for strategy in ("stacked", "serial"):
-        run = lanes.train(
-            Tied, data, [rules.SGD(lr=0.2)], steps=STEPS, batch_size=None, strategy=strategy
-        )
-        torch.testing.assert_close(run.losses[0], expected, rtol=0, atol=2e-4)
-        assert torch.equal(run.params(0)["c.bias"], frozen)
 
 
 def test_a_schedule_changes_the_rate_in_every_lane(data: tuple[Tensor, Tensor]):
@@ -533,14 +224,6 @@ def test_regression_and_a_loss_of_ones_own():
     assert own.losses[0, 0].item() == pytest.approx(absolute(model(x), y).mean().item(), rel=1e-5)
 
 
-def test_a_module_is_reinitialised_for_each_seed(data: tuple[Tensor, Tensor]):
-    model = small()
-    kept = copy.deepcopy(model.state_dict())
-    run = lanes.train(model, data, ["sgd", "sgd"], seeds=[0, 1], steps=0)
-    assert not torch.equal(run.params(0)["0.weight"], run.params(1)["0.weight"])
-    assert all(torch.equal(kept[name], value) for name, value in model.state_dict().items())
-
-
 @needs_compiler
 def test_compiled_lanes_give_the_same_path_and_never_recompile_for_a_rate(
     data: tuple[Tensor, Tensor],
@@ -573,52 +256,3 @@ def test_without_a_compiler_one_line_says_so(
         "running uncompiled: no C++ compiler found",
         "lanes are stacked, 1 at a time, uncompiled",
     )
-
-
-def test_what_scalars_carry_survives_the_clean_up_of_lanes(data: tuple[Tensor, Tensor]):
-    """NAdam's product of momenta goes on over blocks of steps, and with fewer lanes."""
-    chosen = [rules.NAdam(lr=1e-3), rules.SGD(lr=1e39), rules.NAdam(lr=2e-3, psi=0.1)]
-    run = lanes.train(small, data, rules=chosen, steps=230, batch_size=None, strategy="stacked")
-    assert run.status[1].startswith("diverged")
-    for lane, options in ((0, {"lr": 1e-3}), (2, {"lr": 2e-3, "momentum_decay": 0.1})):
-        model = start(small, 0)
-        optimizer = optim.NAdam(model.parameters(), **options)
-        for _ in range(230):
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(model(data[0]), data[1]).backward()
-            optimizer.step()
-        for name, value in model.state_dict().items():
-            torch.testing.assert_close(run.params(lane)[name], value, rtol=0, atol=1e-4)
-
-
-@pytest.mark.parametrize("strategy", ["stacked", "serial"])
-def test_rules_that_are_evaluated_elsewhere(strategy):
-    """Schedule-Free lanes end at their averages, also beside lanes that diverge and are dropped."""
-    x = torch.randn(64, 3, generator=torch.Generator().manual_seed(0))
-    data = x, x[:, :1] * x[:, 1:2]
-    good = [rules.ScheduleFreeSGD(lr=0.1), rules.ScheduleFreeSGD(lr=0.05, momentum=0.8)]
-    chosen = [*good, rules.ScheduleFreeSGD(lr=1e20), rules.ScheduleFreeAdamW(lr=0.01)]
-    made = [
-        lambda p: talweg.optim.ScheduleFreeSGD(p, lr=0.1),
-        lambda p: talweg.optim.ScheduleFreeSGD(p, lr=0.05, momentum=0.8),
-        None,
-        lambda p: talweg.optim.ScheduleFreeAdamW(p, lr=0.01),
-    ]
-    run = lanes.train(
-        lambda: nn.Linear(3, 1), data, chosen, [2], steps=150, batch_size=None, strategy=strategy
-    )
-    assert run.status[2].startswith("diverged")
-    begun = lanes.train(lambda: nn.Linear(3, 1), data, chosen, [2], steps=0, strategy=strategy)
-    for lane, make in enumerate(made):
-        if make is None:
-            continue
-        model = nn.Linear(3, 1)
-        model.load_state_dict(begun.params(lane))
-        optimizer = make(model.parameters())
-        for _ in range(150):
-            optimizer.zero_grad()
-            (model(x) - data[1]).square().mean().backward()
-            optimizer.step()
-        optimizer.eval()
-        for name, value in model.state_dict().items():
-            torch.testing.assert_close(run.params(lane)[name], value, rtol=2e-4, atol=1e-5)
