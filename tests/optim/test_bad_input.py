@@ -1,5 +1,7 @@
 """Each mistake gives one clear line."""
 
+import copy
+
 import pytest
 import torch
 from tests.optim.test_contract import ALL, OWN, made, weights
@@ -109,6 +111,21 @@ def test_a_state_of_another_shape_or_kind():
 def test_betas_of_another_number(name, betas):
     with pytest.raises(ValueError, match=r"betas must be [23] numbers, got"):
         made(name, weights((3,)), betas=betas)
+
+
+@pytest.mark.parametrize("betas", [(0.9, 0.99, 0.999), [0.9], 0.9, None])
+def test_loaded_betas_of_another_number(betas):
+    (weight,) = weights((3,))
+    optimizer = optim.Adam([weight])
+    optimizer.step()
+    before = optimizer.state_dict()
+    saved = copy.deepcopy(before)
+    saved["param_groups"][0] |= {"betas": betas, "lr": 0.5}
+    saved["state"][0]["exp_avg"].zero_()
+    with pytest.raises(ValueError, match="betas must be 2 numbers, got"):
+        optimizer.load_state_dict(saved)
+    assert optimizer.state_dict() == before
+    assert optimizer.state[weight]["exp_avg"].any()
 
 
 @pytest.mark.parametrize("name", [name for name in OWN if name != "AMSGrad"])  # torch's own check

@@ -6,7 +6,7 @@ from talweg.core.fields import hyper, option
 from talweg.core.registry import Registry
 from talweg.core.rule import Rule, Scalar, Scalars, State, largest, shares, stack, switch
 from talweg.core.spec import parse_call, split_calls
-from talweg.core.wording import counted, first_line, listing
+from talweg.core.wording import a_number, counted, first_line, listing
 
 __all__ = [
     "Compiled",
@@ -16,6 +16,7 @@ __all__ = [
     "Scalars",
     "State",
     "UserError",
+    "a_number",
     "choose",
     "counted",
     "first_line",

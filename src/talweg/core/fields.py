@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from talweg.core.errors import UserError, choose
+from talweg.core.wording import a_number
 
 
 def hyper(
@@ -88,8 +89,4 @@ def _check_number(spec: Field[Any], value: Any) -> None:
     is_number = not isinstance(value, bool) and isinstance(value, Real)
     if is_number and math.isfinite(value) and low < value < high and value >= least:
         return
-    bounds = [f"above {low:g}"] if low > -math.inf else []
-    bounds += [f"of at least {least:g}"] if least > -math.inf else []
-    bounds += [f"below {high:g}"] if high < math.inf else []
-    allowed = "a positive number" if bounds == ["above 0"] else f"a number {' and '.join(bounds)}"
-    raise UserError(f"{spec.name} must be {allowed}, got {value!r}")
+    raise UserError(f"{spec.name} must be {a_number(low, least, high)}, got {value!r}")

@@ -10,13 +10,7 @@ from torch import Tensor
 from torch.optim.optimizer import Optimizer
 
 from talweg.core import Rule, Scalars, UserError
-from talweg.optim.checks import (
-    check_dense,
-    check_distinct,
-    check_group,
-    check_lengths,
-    check_loaded,
-)
+from talweg.optim.checks import check_dense, check_distinct, check_group, check_loaded
 from talweg.optim.cohort import Cohort, State
 from talweg.optim.course import Column, Course, Group
 from talweg.optim.kernels import exact_dtype
@@ -70,8 +64,7 @@ class RuleOptimizer(Optimizer):
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         try:
-            check_lengths(group, type(self))
-            check_group(group, self.rule_of(group), self.spoken)
+            check_group(type(self), group, self.rule_of)
         except Exception:
             self.param_groups.pop()
             raise
@@ -288,9 +281,7 @@ class RuleOptimizer(Optimizer):
 
     def _adopt(self, given: Mapping[str, Any]) -> None:
         """Puts loaded states where and in what they are kept here, once torch has copied them."""
-        rules = [self.rule_of(group) for group in self.param_groups]
-        for group, rule in zip(self.param_groups, rules, strict=True):
-            check_group(group, rule, self.spoken)
+        rules = [check_group(type(self), group, self.rule_of) for group in self.param_groups]
         numbers = [number for group in given["param_groups"] for number in group["params"]]
         params = [param for group in self.param_groups for param in group["params"]]
         per_param = [r for g, r in zip(self.param_groups, rules, strict=True) for _ in g["params"]]

@@ -1,8 +1,8 @@
-"""What a parameter group must satisfy; checked when it is added."""
+"""What a parameter group must satisfy; checked when it is added or loaded."""
 
 import inspect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from operator import attrgetter
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from talweg.core import Rule, UserError
+from talweg.core import Rule, UserError, a_number
 
 
 def check_distinct(group: dict[str, Any]) -> None:
@@ -29,21 +29,6 @@ def check_distinct(group: dict[str, Any]) -> None:
     tensors = [param[-1] if isinstance(param, tuple) else param for param in params]  # by name
     if len(set(map(id, tensors))) < len(tensors):
         raise UserError("a parameter is in a parameter group twice")
-
-
-def check_lengths(group: Mapping[str, Any], kind: type) -> None:
-    """Complains of pairs and triples that are not: betas, step sizes.
-
-    Args:
-        group: The group.
-        kind: The optimizer's class; its constructor's defaults say how many there are.
-    """
-    for key, spec in inspect.signature(kind).parameters.items():
-        usual, given = spec.default, group.get(key)
-        if isinstance(usual, tuple) and (
-            not isinstance(given, (tuple, list)) or len(given) != len(usual)
-        ):
-            raise UserError(f"{key} must be {len(usual)} numbers, got {given!r}")
 
 
 def check_dense(grads: Sequence[Tensor]) -> None:
@@ -71,19 +56,29 @@ def check_loaded(saved: Mapping[str, Any], needed: Sequence[str], known: set[str
         )
 
 
-def check_group(group: dict[str, Any], rule: Rule, spoken: Mapping[str, str]) -> None:
-    """Complains of a group that cannot be optimised.
+def check_group(
+    kind: type[Any], group: dict[str, Any], rule_of: Callable[[dict[str, Any]], Rule]
+) -> Rule:
+    """The rule of a group; complains of a group that cannot be optimised.
 
     What torch allows is allowed: a rate, or an eps, of 0.
 
     Args:
-        group: The group.
-        rule: The rule that follows from it.
-        spoken: The rule's name of a number → what the optimizer's user calls it.
+        kind: The optimizer's class: its constructor's defaults say of how many numbers betas and
+            step sizes are, its ``spoken`` what the user calls a number of the rule.
+        group: The group, added or loaded.
+        rule_of: Gives the rule that follows from the group.
 
     Raises:
         UserError: In one line.
     """
+    for key, spec in inspect.signature(kind).parameters.items():
+        usual = spec.default
+        if isinstance(usual, tuple) and key in group:  # a loaded group may lack it
+            given = group[key]
+            if not isinstance(given, (tuple, list)) or len(given) != len(usual):
+                raise UserError(f"{key} must be {len(usual)} numbers, got {given!r}")
+    rule = rule_of(group)
     for option in ("capturable", "differentiable"):
         if group.get(option):
             raise UserError(f"{option}=True is not supported by talweg's optimizers")
@@ -93,23 +88,19 @@ def check_group(group: dict[str, Any], rule: Rule, spoken: Mapping[str, str]) ->
                 f"parameters must be real floating-point tensors, got {param.dtype}; of a complex "
                 f"one, optimise torch.view_as_real(parameter)"
             )
-    values = rule.hypers
-    for name, spec in rule.specs.items():
-        if name not in values:
-            continue
-        value = values[name]
-        if isinstance(value, Tensor) and value.numel() == 1 and not value.is_complex():
-            value = value.item()
-        if isinstance(value, bool) or not isinstance(value, Real):
-            raise UserError(f"{spoken.get(name, name)} must be a number, got {value!r}")
-        value = float(value)
-        bounds = spec.metadata
-        above, least, below = bounds["above"], bounds["at_least"], bounds["below"]
-        if below == math.inf:
-            above, least = -math.inf, max(above, least)
-        if not (above < value and least <= value < below and math.isfinite(value)):
-            limits = [f"above {above:g}"] if above > -math.inf else []
-            limits += [f"of at least {least:g}"] if least > -math.inf else []
-            limits += [f"below {below:g}"] if below < math.inf else []
-            said = f"must be a number {' and '.join(limits)}, got {value}"
-            raise UserError(f"{spoken.get(name, name)} {said}")
+    for name, value in rule.hypers.items():
+        _check_number(kind.spoken.get(name, name), value, rule.specs[name].metadata)
+    return rule
+
+
+def _check_number(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
+    if isinstance(value, Tensor) and value.numel() == 1 and not value.is_complex():
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise UserError(f"{name} must be a number, got {value!r}")
+    value = float(value)
+    above, least, below = bounds["above"], bounds["at_least"], bounds["below"]
+    if below == math.inf:
+        above, least = -math.inf, max(above, least)
+    if not (above < value and least <= value < below and math.isfinite(value)):
+        raise UserError(f"{name} must be {a_number(above, least, below)}, got {value}")
