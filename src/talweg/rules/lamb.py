@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from talweg.core import Rule, Scalar, Scalars, State, hyper, option
+from talweg.core import Rule, Scalar, Scalars, State, hyper, option, shares
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,7 @@ class LAMB(Rule):
     def scalars(self, t: Scalar) -> Scalars:
         b1, b2 = self.beta1, self.beta2
         return {
-            "b1": b1,
-            "1-b1": 1 - b1,
-            "b2": b2,
-            "1-b2": 1 - b2,
+            **shares(b1=b1, b2=b2),
             "lr": self.lr,
             "eps": self.eps,
             "decay": self.weight_decay,

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from talweg.core import Rule, Scalar, Scalars, State, hyper, option
+from talweg.core import Rule, Scalar, Scalars, State, hyper, option, shares
 from talweg.rules.adam import Adam
 
 
@@ -73,8 +73,7 @@ class Muon(Rule):
         )
         return {
             "lr": self.lr,
-            "a": self.momentum,
-            "1-a": 1 - self.momentum,
+            **shares(a=self.momentum),
             "eps": self.eps,
             **{f"adam.{name}": value for name, value in adam.scalars(t).items()},
         }

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from talweg.core import Rule, Scalar, Scalars, State, hyper, option
+from talweg.core import Rule, Scalar, Scalars, State, hyper, option, shares
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,7 @@ class Prodigy(Rule):
         b1, b2 = self.beta1, self.beta2
         lr = self.lr * (1 - b2**t) ** 0.5 / (1 - b1**t) if self.bias_correction else self.lr
         return {
-            "b1": b1,
-            "1-b1": 1 - b1,
-            "b2": b2,
-            "1-b2": 1 - b2,
+            **shares(b1=b1, b2=b2),
             "b3": b2**0.5,
             "lr": lr,
             "eps": self.eps,

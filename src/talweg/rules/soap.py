@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from talweg.core import Rule, Scalar, Scalars, State, hyper, option
+from talweg.core import Rule, Scalar, Scalars, State, hyper, option, shares
 
 
 @dataclass(frozen=True)
@@ -62,17 +62,13 @@ class SOAP(Rule):
         return state
 
     def scalars(self, t: Scalar) -> Scalars:
-        b1, b2, b3 = self.beta1, self.beta2, self.beta3
+        b1, b2 = self.beta1, self.beta2
         n = t - 1
         first = n == 0  # where nothing is moved
         n = n + first if isinstance(first, Tensor) else max(n, 1)
         lr = self.lr * (1 - b2**n) ** 0.5 / (1 - b1**n) if self.bias_correction else self.lr
         return {
-            "b1": b1,
-            "1-b1": 1 - b1,
-            "b2": b2,
-            "1-b2": 1 - b2,
-            "1-b3": 1 - b3,
+            **shares(b1=b1, b2=b2, b3=self.beta3),
             "lr": lr,
             "eps": self.eps,
             "kept": 1 - self.lr * self.weight_decay,
