@@ -118,7 +118,7 @@ class Example:
 
 def test_settings_by_kind():
     assert tuple(Adam().hypers) == ("lr", "beta1", "beta2", "eps")
-    assert tuple(Adam().options) == ("eps_inside", "amsgrad")
+    assert tuple(Adam().options) == ("eps_inside", "amsgrad", "eps_hat")
 
 
 def test_ranges_that_no_rule_has_yet():

@@ -110,7 +110,7 @@ def test_another_learning_rate_changes_nothing_else():
         (
             "adam(beta3=0.5)",
             "unknown option of adam 'beta3'; did you mean 'beta2'? "
-            "(allowed: lr, beta1, beta2, eps, eps_inside, amsgrad)",
+            "(allowed: lr, beta1, beta2, eps, eps_inside, amsgrad, eps_hat)",
         ),
         ("sgd(quux=1)", "unknown option of sgd 'quux' (allowed: lr)"),
         ("sgd(lr=-1)", "lr must be a positive number, got -1"),

@@ -186,6 +186,7 @@ def test_its_settings_are_those_inside_and_its_own():
     assert rule.options == {
         "eps_inside": False,
         "amsgrad": False,
+        "eps_hat": False,
         "decoupled": True,
         "spare_vectors": False,
     }

@@ -18,6 +18,7 @@ def hyper(
     above: float = -math.inf,
     at_least: float = -math.inf,
     below: float = math.inf,
+    usual: tuple[float, float] | None = None,
 ) -> Any:
     """A numeric field of a rule: a float, or a tensor with one value per lane.
 
@@ -27,9 +28,10 @@ def hyper(
         above: It must be greater than this.
         at_least: It must be at least this.
         below: It must be smaller than this.
+        usual: Between which values people use it, where the literature says so.
     """
     bounds = {"above": above, "at_least": at_least, "below": below}
-    return field(default=default, metadata={"kind": "hyper", "doc": doc, **bounds})
+    return field(default=default, metadata={"kind": "hyper", "doc": doc, "usual": usual, **bounds})
 
 
 def option(

@@ -30,9 +30,13 @@ class AdaBelief(Rule):
     """
 
     lr: Scalar = hyper(1e-3, "learning rate", above=0)
-    beta1: Scalar = hyper(0.9, "share of the mean gradient kept", at_least=0, below=1)
-    beta2: Scalar = hyper(0.999, "share of the mean square kept", at_least=0, below=1)
-    eps: Scalar = hyper(1e-16, "keeps the quotient finite", above=0)
+    beta1: Scalar = hyper(
+        0.9, "share of the mean gradient kept", at_least=0, below=1, usual=(0.8, 0.95)
+    )
+    beta2: Scalar = hyper(
+        0.999, "share of the mean square kept", at_least=0, below=1, usual=(0.9, 0.9999)
+    )
+    eps: Scalar = hyper(1e-16, "keeps the quotient finite", above=0, usual=(1e-16, 1e-8))
 
     def init(self, params: Tensor) -> State:
         return {"m": torch.zeros_like(params), "s": torch.zeros_like(params)}

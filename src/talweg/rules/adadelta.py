@@ -26,8 +26,8 @@ class AdaDelta(Rule):
     """
 
     lr: Scalar = hyper(1.0, "learning rate", above=0)
-    rho: Scalar = hyper(0.9, "share of both averages kept", at_least=0, below=1)
-    eps: Scalar = hyper(1e-6, "lets the first step be taken", above=0)
+    rho: Scalar = hyper(0.9, "share of both averages kept", at_least=0, below=1, usual=(0.9, 0.99))
+    eps: Scalar = hyper(1e-6, "lets the first step be taken", above=0, usual=(1e-8, 1e-2))
 
     def init(self, params: Tensor) -> State:
         return {"r": torch.zeros_like(params), "u": torch.zeros_like(params)}

@@ -29,10 +29,10 @@ class AdaGrad(Rule):
     """
 
     lr: Scalar = hyper(1e-2, "learning rate", above=0)
-    eps: Scalar = hyper(1e-7, "keeps the quotient finite", above=0)
+    eps: Scalar = hyper(1e-7, "keeps the quotient finite", above=0, usual=(1e-10, 1e-6))
     eps_inside: bool = option(False, "eps under the root")
     lr_decay: Scalar = hyper(0.0, "how fast the rate itself falls", at_least=0)
-    initial: Scalar = hyper(0.0, "where the accumulator starts", at_least=0)
+    initial: Scalar = hyper(0.0, "where the accumulator starts", at_least=0, usual=(0, 0.1))
 
     def init(self, params: Tensor) -> State:
         return {"r": filled(params, self.initial)}

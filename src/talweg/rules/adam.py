@@ -15,6 +15,7 @@ class Adam(Rule):
     ``m ← b1·m + (1−b1)·g``; ``r ← b2·r + (1−b2)·g²``;
     ``m̂ = m/(1−b1^t)``; ``r̂ = r/(1−b2^t)``;
     ``p ← p − lr·m̂/(√r̂ + eps)``, or ``lr·m̂/√(r̂ + eps)`` with ``eps_inside``.
+    ``eps_hat`` adds it before ``r`` is corrected: ``p ← p − lr·√(1−b2^t)·m̂/(√r + eps)``.
     ``amsgrad`` keeps ``x ← max(x, r)`` and uses it in place of ``r``, so that no rate ever grows.
 
     A step is bounded: ``|Δp| ≤ lr·(1−b1)/√((1−b2)·(1−b1²/b2))`` where ``b1² < b2``. That is 7.3·lr
@@ -30,17 +31,25 @@ class Adam(Rule):
         eps_inside: Whether ``eps`` is added under the root.
         amsgrad: Whether the largest mean square so far is used. As PyTorch has it: the largest is
             taken before the bias is corrected; optax takes it after, the paper corrects neither.
+        eps_hat: Whether ``eps`` is added before the bias of ``r`` is corrected, as in the paper's
+            faster order (section 2), in TensorFlow and in Keras. In terms of the usual ``eps`` it
+            is then ``eps/√(1−b2^t)``, 32 times as large at the first step.
 
     Source: Kingma and Ba, "Adam: a method for stochastic optimization" (2015), algorithm 1;
     Reddi, Kale, Kumar, "On the convergence of Adam and beyond" (2018), for ``amsgrad``.
     """
 
     lr: Scalar = hyper(1e-3, "learning rate", above=0)
-    beta1: Scalar = hyper(0.9, "share of the mean gradient kept", at_least=0, below=1)
-    beta2: Scalar = hyper(0.999, "share of the mean square kept", at_least=0, below=1)
-    eps: Scalar = hyper(1e-8, "keeps the quotient finite", above=0)
+    beta1: Scalar = hyper(
+        0.9, "share of the mean gradient kept", at_least=0, below=1, usual=(0.8, 0.95)
+    )
+    beta2: Scalar = hyper(
+        0.999, "share of the mean square kept", at_least=0, below=1, usual=(0.9, 0.9999)
+    )
+    eps: Scalar = hyper(1e-8, "keeps the quotient finite", above=0, usual=(1e-10, 1e-6))
     eps_inside: bool = option(False, "eps under the root")
     amsgrad: bool = option(False, "the largest mean square so far")
+    eps_hat: bool = option(False, "eps before the bias is corrected")
 
     def init(self, params: Tensor) -> State:
         names = ("m", "r", "x") if self.amsgrad else ("m", "r")
@@ -48,10 +57,13 @@ class Adam(Rule):
 
     def scalars(self, t: Scalar) -> Scalars:
         """Bias corrections folded into the rate and into one factor on the root."""
+        rate, root = self.lr / (1 - self.beta1**t), (1 - self.beta2**t) ** -0.5
+        if self.eps_hat:
+            rate, root = rate / root, 1.0
         return {
             **shares(b1=self.beta1, b2=self.beta2),
-            "rate": self.lr / (1 - self.beta1**t),
-            "root": (1 - self.beta2**t) ** -0.5,
+            "rate": rate,
+            "root": root,
             "eps": self.eps,
         }
 

@@ -31,10 +31,14 @@ class Adan(Rule):
     """
 
     lr: Scalar = hyper(1e-3, "learning rate", above=0)
-    beta1: Scalar = hyper(0.98, "share of the mean gradient kept", at_least=0, below=1)
+    beta1: Scalar = hyper(
+        0.98, "share of the mean gradient kept", at_least=0, below=1, usual=(0.9, 0.98)
+    )
     beta2: Scalar = hyper(0.92, "share of the mean difference kept", at_least=0, below=1)
-    beta3: Scalar = hyper(0.99, "share of the mean square kept", at_least=0, below=1)
-    eps: Scalar = hyper(1e-8, "keeps the quotient finite", above=0)
+    beta3: Scalar = hyper(
+        0.99, "share of the mean square kept", at_least=0, below=1, usual=(0.9, 0.999)
+    )
+    eps: Scalar = hyper(1e-8, "keeps the quotient finite", above=0, usual=(1e-10, 1e-6))
 
     def init(self, params: Tensor) -> State:
         return {name: torch.zeros_like(params) for name in ("m", "v", "n", "g")}

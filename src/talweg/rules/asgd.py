@@ -30,7 +30,7 @@ class ASGD(Rule):
 
     lr: Scalar = hyper(1e-2, "learning rate", above=0)
     lambd: Scalar = hyper(1e-4, "weight decay and decay of the rate", at_least=0)
-    alpha: Scalar = hyper(0.75, "power of the rate's decay", at_least=0)
+    alpha: Scalar = hyper(0.75, "power of the rate's decay", at_least=0, usual=(0.75, 1))
     t0: Scalar = hyper(1e6, "step after which averaging begins", at_least=0)
 
     def init(self, params: Tensor) -> State:

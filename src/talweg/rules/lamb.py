@@ -32,10 +32,16 @@ class LAMB(Rule):
     """
 
     lr: Scalar = hyper(1e-3, "learning rate", above=0)
-    beta1: Scalar = hyper(0.9, "share of the mean gradient kept", at_least=0, below=1)
-    beta2: Scalar = hyper(0.999, "share of the mean square kept", at_least=0, below=1)
-    eps: Scalar = hyper(1e-6, "keeps the quotient finite", above=0)
-    weight_decay: Scalar = hyper(0.0, "share of p added to the direction", at_least=0)
+    beta1: Scalar = hyper(
+        0.9, "share of the mean gradient kept", at_least=0, below=1, usual=(0.8, 0.95)
+    )
+    beta2: Scalar = hyper(
+        0.999, "share of the mean square kept", at_least=0, below=1, usual=(0.9, 0.9999)
+    )
+    eps: Scalar = hyper(1e-6, "keeps the quotient finite", above=0, usual=(1e-8, 1e-6))
+    weight_decay: Scalar = hyper(
+        0.0, "share of p added to the direction", at_least=0, usual=(0, 0.1)
+    )
     bias_correction: bool = option(True, "correct for the start at 0")
 
     def init(self, params: Tensor) -> State:

@@ -25,8 +25,12 @@ class Lion(Rule):
     """
 
     lr: Scalar = hyper(1e-4, "learning rate", above=0)
-    beta1: Scalar = hyper(0.9, "share of the mean gradient in the step", at_least=0, below=1)
-    beta2: Scalar = hyper(0.99, "share of the mean gradient kept", at_least=0, below=1)
+    beta1: Scalar = hyper(
+        0.9, "share of the mean gradient in the step", at_least=0, below=1, usual=(0.9, 0.95)
+    )
+    beta2: Scalar = hyper(
+        0.99, "share of the mean gradient kept", at_least=0, below=1, usual=(0.98, 0.99)
+    )
 
     def init(self, params: Tensor) -> State:
         return {"m": torch.zeros_like(params)}

@@ -37,7 +37,9 @@ class Momentum(Rule):
     """
 
     lr: Scalar = hyper(1e-2, "learning rate", above=0)
-    momentum: Scalar = hyper(0.9, "share of the velocity that is kept", at_least=0, below=1)
+    momentum: Scalar = hyper(
+        0.9, "share of the velocity that is kept", at_least=0, below=1, usual=(0.8, 0.99)
+    )
     form: str = option("velocity", "convention", ("velocity", "accumulate", "average"))
     nesterov: bool = option(False, "the parameters are the look-ahead point")
     dampening: Scalar = hyper(0.0, "share of later gradients left out", at_least=0, below=1)

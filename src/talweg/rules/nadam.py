@@ -31,10 +31,14 @@ class NAdam(Rule):
     """
 
     lr: Scalar = hyper(2e-3, "learning rate", above=0)
-    beta1: Scalar = hyper(0.9, "share of the mean gradient kept", at_least=0, below=1)
-    beta2: Scalar = hyper(0.999, "share of the mean square kept", at_least=0, below=1)
-    eps: Scalar = hyper(1e-8, "keeps the quotient finite", above=0)
-    psi: Scalar = hyper(0.004, "how fast the momentum grows", at_least=0)
+    beta1: Scalar = hyper(
+        0.9, "share of the mean gradient kept", at_least=0, below=1, usual=(0.8, 0.95)
+    )
+    beta2: Scalar = hyper(
+        0.999, "share of the mean square kept", at_least=0, below=1, usual=(0.9, 0.9999)
+    )
+    eps: Scalar = hyper(1e-8, "keeps the quotient finite", above=0, usual=(1e-10, 1e-6))
+    psi: Scalar = hyper(0.004, "how fast the momentum grows", at_least=0, usual=(0.004, 1))
 
     def init(self, params: Tensor) -> State:
         return {"m": torch.zeros_like(params), "r": torch.zeros_like(params)}

@@ -26,7 +26,9 @@ class Nesterov(Rule):
     """
 
     lr: Scalar = hyper(1e-2, "learning rate", above=0)
-    momentum: Scalar = hyper(0.9, "share of the velocity that is kept", at_least=0, below=1)
+    momentum: Scalar = hyper(
+        0.9, "share of the velocity that is kept", at_least=0, below=1, usual=(0.8, 0.99)
+    )
 
     def init(self, params: Tensor) -> State:
         return {"v": torch.zeros_like(params)}

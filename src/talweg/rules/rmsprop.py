@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from talweg.core import Rule, Scalar, Scalars, State, UserError, hyper, option, shares
+from talweg.rules.starting import filled
 
 
 @dataclass(frozen=True)
@@ -33,20 +34,26 @@ class RMSProp(Rule):
         stored: Whether the parameters are themselves the look-ahead point; needs ``nesterov``.
         centered: Whether the average is centred by the mean gradient.
         form: ``"velocity"`` or ``"accumulate"``.
+        initial: Where the average of squares starts, at least 0.
 
     Source: Hinton (2012), lecture 6e; Goodfellow, Bengio, Courville (2016), algorithms 8.5 and
     8.6; Graves (2013), eq. 38 to 45, for ``centered``.
     """
 
     lr: Scalar = hyper(1e-3, "learning rate", above=0)
-    rho: Scalar = hyper(0.9, "share of the squared average kept", at_least=0, below=1)
-    eps: Scalar = hyper(1e-8, "keeps the quotient finite", above=0)
+    rho: Scalar = hyper(
+        0.9, "share of the squared average kept", at_least=0, below=1, usual=(0.9, 0.99)
+    )
+    eps: Scalar = hyper(1e-8, "keeps the quotient finite", above=0, usual=(1e-10, 1e-6))
     eps_inside: bool = option(False, "eps under the root")
-    momentum: Scalar = hyper(0.0, "share of the velocity that is kept", at_least=0, below=1)
+    momentum: Scalar = hyper(
+        0.0, "share of the velocity that is kept", at_least=0, below=1, usual=(0, 0.9)
+    )
     nesterov: bool = option(False, "gradient at the look-ahead point")
     stored: bool = option(False, "the parameters are the look-ahead point")
     centered: bool = option(False, "subtract the squared mean gradient")
     form: str = option("velocity", "convention of momentum", ("velocity", "accumulate"))
+    initial: Scalar = hyper(0.0, "where the average of squares starts", at_least=0, usual=(0, 1))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -70,7 +77,8 @@ class RMSProp(Rule):
             names.append("c")
         if self.keeps_velocity:
             names.append("v" if self.form == "velocity" else "m")
-        return {name: torch.zeros_like(params) for name in names}
+        state = {name: torch.zeros_like(params) for name in names}
+        return {**state, "r": filled(params, self.initial)}
 
     def scalars(self, t: Scalar) -> Scalars:
         fixed = {"lr": self.lr, **shares(rho=self.rho), "eps": self.eps}

@@ -13,8 +13,10 @@ class _ScheduleFree(Rule):
     """What both have: the parameters are ``y``, where gradients are taken; ``x`` is evaluated."""
 
     lr: Scalar = hyper(0.1, "learning rate", above=0)
-    momentum: Scalar = hyper(0.9, "share of the average in y", above=0, below=1)
-    weight_decay: Scalar = hyper(0.0, "share of y added to the direction", at_least=0)
+    momentum: Scalar = hyper(0.9, "share of the average in y", above=0, below=1, usual=(0.9, 0.98))
+    weight_decay: Scalar = hyper(
+        0.0, "share of y added to the direction", at_least=0, usual=(0, 0.1)
+    )
     warmup: Scalar = hyper(0.0, "steps over which the rate rises", at_least=0)
     r: Scalar = hyper(0.0, "power of the step in an average's weight", at_least=0)
     weight_power: Scalar = hyper(2.0, "power of the rate in an average's weight", at_least=0)
@@ -114,8 +116,10 @@ class ScheduleFreeAdamW(_ScheduleFree):
     """
 
     lr: Scalar = hyper(2.5e-3, "learning rate", above=0)
-    beta2: Scalar = hyper(0.999, "share of the mean square kept", at_least=0, below=1)
-    eps: Scalar = hyper(1e-8, "keeps the quotient finite", above=0)
+    beta2: Scalar = hyper(
+        0.999, "share of the mean square kept", at_least=0, below=1, usual=(0.9, 0.9999)
+    )
+    eps: Scalar = hyper(1e-8, "keeps the quotient finite", above=0, usual=(1e-10, 1e-6))
 
     def init(self, params: Tensor) -> State:
         return {"z": params.clone(), "r": torch.zeros_like(params)}

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from talweg.core import Rule, Scalar, Scalars, State, hyper, shares
@@ -18,7 +17,7 @@ class Yogi(Rule):
 
     After a few large gradients Adam's rate recovers fast and Yogi's slowly. The paper leaves the
     bias as it is; optax and TensorFlow Addons correct it as Adam does, as here, and start both
-    averages at 1e-6, where here only the mean square starts there.
+    averages at 1e-6, where here only the mean square starts there (``initial_mean``).
 
     Args:
         lr: Learning rate, positive.
@@ -26,18 +25,24 @@ class Yogi(Rule):
         beta2: ``b2``, at least 0 and below 1.
         eps: Keeps the quotient finite, positive; the paper recommends 1e-3.
         initial: Where the mean square starts, at least 0.
+        initial_mean: Where the mean gradient starts, at least 0.
 
     Source: Zaheer et al., "Adaptive methods for nonconvex optimization" (2018), algorithm 2.
     """
 
     lr: Scalar = hyper(1e-2, "learning rate", above=0)
-    beta1: Scalar = hyper(0.9, "share of the mean gradient kept", at_least=0, below=1)
-    beta2: Scalar = hyper(0.999, "one minus the mean square's step", at_least=0, below=1)
+    beta1: Scalar = hyper(
+        0.9, "share of the mean gradient kept", at_least=0, below=1, usual=(0.8, 0.95)
+    )
+    beta2: Scalar = hyper(
+        0.999, "one minus the mean square's step", at_least=0, below=1, usual=(0.9, 0.9999)
+    )
     eps: Scalar = hyper(1e-3, "keeps the quotient finite", above=0)
     initial: Scalar = hyper(1e-6, "where the mean square starts", at_least=0)
+    initial_mean: Scalar = hyper(0.0, "where the mean gradient starts", at_least=0)
 
     def init(self, params: Tensor) -> State:
-        return {"m": torch.zeros_like(params), "r": filled(params, self.initial)}
+        return {"m": filled(params, self.initial_mean), "r": filled(params, self.initial)}
 
     def scalars(self, t: Scalar) -> Scalars:
         return {

@@ -1,4 +1,5 @@
-"""Adam: Kingma and Ba (2015), algorithm 1; AMSGrad: Reddi, Kale, Kumar (2018)."""
+"""Adam: Kingma and Ba (2015), algorithm 1, and the order of section 2 with its other eps;
+AMSGrad: Reddi, Kale, Kumar (2018)."""
 
 import math
 
@@ -16,10 +17,13 @@ def run(gradient, start, settings):
         for i in range(len(p)):
             m[i] = b1 * m[i] + (1 - b1) * g[i]
             r[i] = b2 * r[i] + (1 - b2) * g[i] * g[i]
-            m_hat = m[i] / (1 - b1**t)
             largest[i] = max(largest[i], r[i])
-            r_hat = (largest[i] if now["amsgrad"] else r[i]) / (1 - b2**t)
-            root = math.sqrt(r_hat + eps) if now["eps_inside"] else math.sqrt(r_hat) + eps
-            p[i] = p[i] - lr * m_hat / root
+            square = largest[i] if now["amsgrad"] else r[i]
+            if now["eps_hat"]:
+                rate, mean = lr * math.sqrt(1 - b2**t) / (1 - b1**t), m[i]
+            else:
+                rate, mean, square = lr, m[i] / (1 - b1**t), square / (1 - b2**t)
+            root = math.sqrt(square + eps) if now["eps_inside"] else math.sqrt(square) + eps
+            p[i] = p[i] - rate * mean / root
         path.append(p)
     return path

@@ -1,4 +1,5 @@
-"""AdaMax: Kingma and Ba (2015), algorithm 2, with eps beside the gradient as PyTorch has it."""
+"""AdaMax: Kingma and Ba (2015), algorithm 2, with eps beside the gradient as PyTorch has it
+or beside the maximum as Keras has it."""
 
 import numpy as np
 
@@ -13,7 +14,11 @@ def run(gradient, start, settings):
         p = p.copy()
         for i in range(len(p)):
             m[i] = b1 * m[i] + (1 - b1) * g[i]
-            u[i] = max(b2 * u[i], abs(g[i]) + eps)
-            p[i] = p[i] - (lr / (1 - b1**t)) * m[i] / u[i]
+            if now["eps_inside"]:
+                u[i] = max(b2 * u[i], abs(g[i]) + eps)
+                p[i] = p[i] - (lr / (1 - b1**t)) * m[i] / u[i]
+            else:
+                u[i] = max(b2 * u[i], abs(g[i]))
+                p[i] = p[i] - (lr / (1 - b1**t)) * m[i] / (u[i] + eps)
         path.append(p)
     return path

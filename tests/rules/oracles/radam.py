@@ -20,7 +20,10 @@ def run(gradient, start, settings):
             v[i] = b2 * v[i] + (1 - b2) * g[i] ** 2
             m_hat = m[i] / (1 - b1**t)
             if rho > 5:
-                adaptive = math.sqrt(1 - b2**t) / (math.sqrt(v[i]) + eps)
+                if now["eps_hat"]:
+                    adaptive = math.sqrt(1 - b2**t) / (math.sqrt(v[i]) + eps)
+                else:
+                    adaptive = 1 / (math.sqrt(v[i] / (1 - b2**t)) + eps)
                 top = (rho - 4) * (rho - 2) * rho_inf
                 rectified = math.sqrt(top / ((rho_inf - 4) * (rho_inf - 2) * rho))
                 p[i] = p[i] - lr * rectified * m_hat * adaptive

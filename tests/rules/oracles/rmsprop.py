@@ -8,7 +8,8 @@ import numpy as np
 
 def run(gradient, start, settings):
     p = np.array(start, dtype=np.float64)
-    r, c, v, m = (np.zeros_like(p) for _ in range(4))
+    c, v, m = (np.zeros_like(p) for _ in range(3))
+    r = np.full_like(p, settings[0]["initial"]) if settings else None
     path = []
     for now in settings:
         lr, rho, eps, a = now["lr"], now["rho"], now["eps"], now["momentum"]

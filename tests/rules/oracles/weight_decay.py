@@ -23,10 +23,13 @@ def run(gradient, start, settings):
             m[i] = b1 * m[i] + (1 - b1) * g[i]
             r[i] = b2 * r[i] + (1 - b2) * g[i] * g[i]
             largest[i] = max(largest[i], r[i])
-            m_hat = m[i] / (1 - b1**t)
-            r_hat = (largest[i] if now["amsgrad"] else r[i]) / (1 - b2**t)
-            root = math.sqrt(r_hat + eps) if now["eps_inside"] else math.sqrt(r_hat) + eps
-            p[i] = p[i] - lr * m_hat / root
+            square = largest[i] if now["amsgrad"] else r[i]
+            if now["eps_hat"]:
+                rate, mean = lr * math.sqrt(1 - b2**t) / (1 - b1**t), m[i]
+            else:
+                rate, mean, square = lr, m[i] / (1 - b1**t), square / (1 - b2**t)
+            root = math.sqrt(square + eps) if now["eps_inside"] else math.sqrt(square) + eps
+            p[i] = p[i] - rate * mean / root
             if now["decoupled"]:
                 p[i] = p[i] - lr * decay * before[i]
         path.append(p)

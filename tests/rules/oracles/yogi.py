@@ -7,7 +7,7 @@ import numpy as np
 
 def run(gradient, start, settings):
     p = np.array(start, dtype=np.float64)
-    m = np.zeros_like(p)
+    m = np.full_like(p, settings[0]["initial_mean"]) if settings else None
     v = np.full_like(p, settings[0]["initial"]) if settings else None
     path = []
     for t, now in enumerate(settings, start=1):
