@@ -21,7 +21,7 @@ LEVELS = (
     ),
     ("data",),
     ("optim", "lanes", "diagnose"),
-    ("study",),
+    ("study", "explain"),
     ("report",),
     ("cli",),
 )

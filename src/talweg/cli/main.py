@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from talweg import __version__
-from talweg.cli import compare, listing, reporting
+from talweg.cli import compare, explaining, listing, reporting
 from talweg.core import UserError
 
 
@@ -34,6 +34,7 @@ app = typer.Typer(
 app.command("compare")(compare.compare)
 app.command("report")(reporting.report)
 app.command("list")(listing.show)
+app.command("explain")(explaining.show)
 
 
 def _version(wanted: bool) -> None:

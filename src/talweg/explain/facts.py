@@ -1,0 +1,263 @@
+"""What a rule says of itself: its docstring, its fields, and its counterparts elsewhere."""
+
+import inspect
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, dataclass
+from typing import Any
+
+from talweg.core import Rule, UserError
+from talweg.explain.conversion import FRAMEWORKS
+from talweg.explain.counterpart import REQUIRED, Counterpart, Framework, Settings, call
+from talweg.rules import RULES, named
+from talweg.transforms import Transform, WeightDecay
+
+
+@dataclass(frozen=True)
+class Part:
+    """A rule or a transform, as its docstring has it.
+
+    Args:
+        name: The class.
+        summary: The first sentence.
+        formula: The update, line by line; empty where the summary says all.
+        notes: The paragraphs after it.
+        source: Where it comes from.
+        arguments: Name → what the docstring says of it.
+    """
+
+    name: str
+    summary: str
+    formula: tuple[str, ...]
+    notes: tuple[str, ...]
+    source: str
+    arguments: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A hyperparameter or an option.
+
+    Args:
+        name: What it is called.
+        symbol: Its letter in the formula, where that is another.
+        default: Its class's default.
+        value: What it is in the rule at hand.
+        allowed: The values that are taken.
+        usual: The values that are usual, where it is known.
+        does: What it does.
+    """
+
+    name: str
+    symbol: str
+    default: Any
+    value: Any
+    allowed: str
+    usual: str
+    does: str
+
+
+@dataclass(frozen=True)
+class Theirs:
+    """A setting in another framework.
+
+    Args:
+        name: What it is called there; empty where it cannot be set.
+        value: Its default there, or what it always is; `REQUIRED` has none.
+        differs: Whether the value is another than talweg's default.
+    """
+
+    name: str
+    value: Any
+    differs: bool
+
+    def __str__(self) -> str:
+        """``epsilon=1e-07``, or ``always True``."""
+        if self.value is REQUIRED:
+            return self.name
+        value = shown(self.value)
+        return f"{self.name}={value}" if self.name else f"always {value}"
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A rule in another framework.
+
+    Args:
+        framework: Its name.
+        path: The optimizer, such as ``"keras.optimizers.Adam"``.
+        call: What makes it this rule, such as ``"keras.optimizers.Adam(amsgrad=True)"``.
+        rule: What that is in talweg, with all the defaults that differ.
+        settings: talweg's name of a setting → the framework's.
+        note: What else differs.
+        example: How settings are converted.
+    """
+
+    framework: str
+    path: str
+    call: str
+    rule: Rule
+    settings: Mapping[str, Theirs]
+    note: str
+    example: str
+
+
+def parts(rule: Rule) -> tuple[Part, ...]:
+    """The rule itself, then what is around it, from the inside out."""
+    inner = parts(rule.rule) if isinstance(rule, Transform) else ()
+    return (*inner, _part(type(rule)))
+
+
+def settings(rule: Rule, said: Mapping[str, str]) -> tuple[Setting, ...]:
+    """Every setting of a rule, and of what is around it.
+
+    Args:
+        rule: The rule.
+        said: What docstrings say of the settings.
+    """
+    return tuple(
+        _setting(rule, spec, said.get(name, ""))
+        for name, spec in rule.specs.items()
+        if spec.metadata["kind"] in ("hyper", "option")
+    )
+
+
+def elsewhere(rule: Rule) -> tuple[Elsewhere, ...]:
+    """The rule in each framework that has it."""
+    base = _base(rule)
+    return tuple(
+        _elsewhere(key, framework, name, known, rule, base)
+        for key, framework in FRAMEWORKS.items()
+        for name, known in framework.optimizers.items()
+        if base in known.of
+    )
+
+
+def others(rule: Rule) -> tuple[str, ...]:
+    """What goes by the rule's name in a framework and is not the same."""
+    name = _base(rule).replace("-", "")
+    return tuple(
+        f"{framework.module}.{theirs} is not the same: {why}."
+        for framework in FRAMEWORKS.values()
+        for theirs, why in framework.missing.items()
+        if why and theirs.lower().replace("_", "") == name
+    )
+
+
+def shown(value: Any) -> str:
+    """A value, as short as it can be typed."""
+    if isinstance(value, float) and float(f"{value:g}") == value:
+        return f"{value:g}"
+    return f"{value}"
+
+
+def _base(rule: Rule) -> str:
+    """The registered name that the rule goes by, or the rule inside of what is around it."""
+    name = named(rule).name.partition("(")[0]
+    return _base(rule.rule) if name not in RULES and isinstance(rule, Transform) else name
+
+
+def _part(kind: type[Rule]) -> Part:
+    text = inspect.cleandoc(kind.__doc__ or "")
+    if text.startswith(f"{kind.__name__}("):  # a dataclass without a docstring has this
+        text = ""
+    summary, formula, source = "", (), ""
+    notes: list[str] = []
+    arguments: dict[str, str] = {}
+    for place, paragraph in enumerate(re.split(r"\n\s*\n", text)):
+        if paragraph.startswith("Args:"):
+            arguments = dict(_arguments(paragraph))
+        elif paragraph.startswith("Source:"):
+            source = _line(paragraph.removeprefix("Source:"))
+        elif place == 0:
+            summary = _line(paragraph)
+        elif place == 1 and "←" in paragraph:
+            formula = tuple(_formula(paragraph))
+        elif not paragraph.startswith((">>>", "Raises:")):
+            notes.append(_line(paragraph))
+    return Part(kind.__name__, summary, formula, tuple(notes), source, arguments)
+
+
+def _line(text: str) -> str:
+    """Text without its line breaks and marks of code."""
+    plain = re.sub(r"\*(\w[^*]*)\*", r"\1", text.replace("`", ""))
+    return re.sub(r"\s+", " ", plain).strip()
+
+
+def _formula(paragraph: str) -> Iterator[str]:
+    """The lines of a formula; one that ends in mid-sentence goes on with the next."""
+    whole = re.sub(r"(?<=\w)\n(?!``[^`]*[←=])", " ", paragraph)
+    return (_line(line) for line in whole.splitlines())
+
+
+def _arguments(paragraph: str) -> Iterator[tuple[str, str]]:
+    for found in re.finditer(r"^    (\w+): (.*(?:\n {8}.*)*)", paragraph, re.MULTILINE):
+        yield found[1], re.sub(r"\s+", " ", found[2])
+
+
+def _setting(rule: Rule, spec: Field[Any], said: str) -> Setting:
+    letter = re.match(r"``([^`\s\"]+)``[,:]", said)
+    _, _, more = said.partition(". ")
+    does = f"{spec.metadata['doc']}{'. ' if more else ''}{_line(more).removesuffix('.')}"
+    return Setting(
+        spec.name,
+        letter[1] if letter else "",
+        spec.default,
+        rule.settings[spec.name],
+        _allowed(spec),
+        _usual(rule, spec),
+        does,
+    )
+
+
+def _allowed(spec: Field[Any]) -> str:
+    if spec.metadata["kind"] == "option":
+        return ", ".join(spec.metadata["choices"] or ("False", "True"))
+    above, least, below = (spec.metadata[key] for key in ("above", "at_least", "below"))
+    bounds = [f"> {above:g}"] if above > -math.inf else []
+    bounds += [f"≥ {least:g}"] if least > -math.inf else []
+    bounds += [f"< {below:g}"] if below < math.inf else []
+    return ", ".join(bounds)
+
+
+def _usual(rule: Rule, spec: Field[Any]) -> str:
+    usual = rule.lr_range if spec.name == "lr" else spec.metadata.get("usual")
+    return " – ".join(map(shown, map(float, usual))) if usual else ""
+
+
+def _elsewhere(
+    key: str, framework: Framework, name: str, known: Counterpart, rule: Rule, base: str
+) -> Elsewhere:
+    specs = rule.specs
+    path = f"{framework.module}.{name}"
+    needed = [setting for setting, default in known.settings.items() if default is REQUIRED]
+    given = {**dict.fromkeys(needed, specs["lr"].default), **known.of[base]}
+    same = framework.convert(name, given)
+    found: dict[str, Theirs] = {}
+    for ours, spec in specs.items():
+        if ours in known.called:
+            theirs, value = known.called[ours]
+            differs = value is not REQUIRED and (value or False) != spec.default
+            found[ours] = Theirs(theirs, value, differs)
+        elif ours in same.settings:
+            value = same.settings[ours]
+            found[ours] = Theirs("", value, value != spec.default)
+    rate, _ = known.called["lr"]
+    example = f'talweg.convert("{key}", "{name}", {rate}=0.01)'
+    note = known.note if "weight_decay" in specs else known.note + _decay(framework, name, given)
+    return Elsewhere(
+        framework.name, path, call(path, given.items()), same, found, note.strip(), example
+    )
+
+
+def _decay(framework: Framework, name: str, given: Settings) -> str:
+    """What an optimizer's weight decay is, for a rule that has none of its own."""
+    if "weight_decay" not in framework.optimizers[name].settings:
+        return ""
+    try:
+        rule = framework.convert(name, {**given, "weight_decay": 0.1})
+    except UserError:
+        return ""
+    assert isinstance(rule, WeightDecay)
+    return f" weight_decay is {'decoupled' if rule.decoupled else 'coupled'}."

@@ -1,0 +1,187 @@
+"""Every rule is explained, from its own docstring and fields."""
+
+import io
+import math
+import sys
+from dataclasses import FrozenInstanceError, dataclass
+
+import pytest
+from rich.console import Console
+
+import talweg
+from talweg.cli import main
+from talweg.core import UserError
+from talweg.explain.facts import parts
+from talweg.rules import RULES, SGD, Adam, Lion, Momentum, named
+from talweg.transforms import Ascent, WeightAverage, WeightDecay
+
+over_rules = pytest.mark.parametrize("name", RULES)
+
+
+def screen(rule, width: int, **options) -> str:
+    page = io.StringIO()
+    Console(file=page, width=width, highlight=False, **options).print(talweg.explain(rule))
+    return page.getvalue()
+
+
+@over_rules
+def test_a_rules_docstring_says_all(name):
+    about = talweg.explain(name)
+    assert about.summary.endswith(".")
+    assert "←" in about.formula
+    assert about.source.endswith(".")
+    assert "`" not in str(about)
+    said = {key for part in about.parts for key in part.arguments}
+    assert about.rule.specs.keys() <= said, "Args of the docstring lacks a field"
+
+
+@over_rules
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_it_fits_the_screen(name, width):
+    lines = screen(name, width).splitlines()
+    # What combines with the letter before it takes no room.
+    assert max(len(line.replace("\N{COMBINING CIRCUMFLEX ACCENT}", "")) for line in lines) <= width
+    assert "\x1b" not in "".join(lines)
+    assert "\x1b" in screen(name, width, force_terminal=True)
+
+
+@over_rules
+def test_its_text_is_that_of_80_columns(name):
+    shown = [line.rstrip() for line in screen(name, 80).splitlines()]
+    assert str(talweg.explain(name)).splitlines() == shown
+
+
+@over_rules
+def test_a_default_is_usual_and_what_is_usual_is_allowed(name):
+    rule = RULES[name].rule
+    for spec in rule.specs.values():
+        usual = spec.metadata.get("usual")
+        if usual is None:
+            continue
+        low, high = usual
+        assert low < high
+        assert low <= spec.default <= high, spec.name
+        assert spec.metadata["above"] < low
+        assert spec.metadata["at_least"] <= low
+        assert high < spec.metadata["below"]
+    low, high = rule.lr_range
+    assert low <= rule.specs["lr"].default <= high
+
+
+@over_rules
+def test_its_settings_are_its_fields(name):
+    about = talweg.explain(name)
+    assert [one.name for one in about.settings] == list(about.rule.settings)
+    for one in about.settings:
+        assert one.value == about.rule.settings[one.name]
+        assert one.allowed
+        assert one.does
+
+
+@over_rules
+def test_what_is_said_of_other_frameworks_holds(name):
+    about = talweg.explain(name)
+    assert {there.framework for there in about.elsewhere} <= {"PyTorch", "Keras", "optax"}
+    for there in about.elsewhere:
+        for ours, theirs in there.settings.items():
+            default = about.rule.specs[ours].default
+            if not theirs.name:
+                assert there.rule.settings[ours] == theirs.value
+                assert theirs.differs is (theirs.value != default)
+        rule = eval(there.example, {"talweg": talweg})
+        assert math.isclose(rule.settings["lr"], 0.01)
+
+
+def test_adam():
+    about = talweg.explain("adam")
+    assert about.name == "adam"
+    assert about.label == "Adam"
+    assert about.lr_range == (1e-5, 1e-1)
+    beta1 = about.settings[1]
+    assert (beta1.symbol, beta1.default, beta1.allowed, beta1.usual) == (
+        "b1",
+        0.9,
+        "≥ 0, < 1",
+        "0.8 – 0.95",
+    )
+    torch, keras, optax = about.elsewhere
+    assert torch.call == "torch.optim.Adam()"
+    assert str(torch.settings["beta1"]) == "betas[0]=0.9"
+    assert str(keras.settings["eps"]) == "epsilon=1e-07"
+    assert keras.settings["eps"].differs
+    assert str(keras.settings["eps_hat"]) == "always True"
+    assert keras.rule == Adam(eps=1e-7, eps_hat=True)
+    assert str(optax.settings["lr"]) == "learning_rate"
+    with pytest.raises(FrozenInstanceError):
+        about.name = "eve"
+
+
+def test_it_takes_a_name_a_rule_or_a_named_rule():
+    same = talweg.explain("momentum(form=average)")
+    assert talweg.explain(Momentum(form="average")) == same
+    assert talweg.explain(named("momentum(form=average)")) == same
+    assert same.settings[2].value == "average"
+    assert " here " in str(same)
+    assert " here " not in str(talweg.explain("momentum"))
+
+
+def test_transforms_are_explained_from_the_inside_out():
+    about = talweg.explain(Ascent(WeightAverage(WeightDecay(Lion()))))
+    assert [part.name for part in about.parts] == ["Lion", "WeightDecay", "WeightAverage", "Ascent"]
+    assert "decoupled" in {one.name for one in about.settings}
+    assert [there.path for there in about.elsewhere] == ["keras.optimizers.Lion", "optax.lion"]
+
+
+def test_what_only_has_the_name_is_named():
+    (amsgrad,) = talweg.explain("amsgrad").others
+    assert amsgrad.startswith("optax.amsgrad is not the same: optax takes the largest")
+    assert "optax.adan" in str(talweg.explain("adan"))
+    assert not talweg.explain("adam").others
+
+
+def test_a_rule_of_the_users_own():
+    @dataclass(frozen=True)
+    class Plain(SGD):
+        pass
+
+    class Told(SGD):
+        """Goes down.
+
+        Not up.
+        """
+
+    assert talweg.explain(Plain()).summary == ""
+    (part,) = parts(Told())
+    assert (part.summary, part.formula, part.notes) == ("Goes down.", (), ("Not up.",))
+    assert "Not up." in str(talweg.explain(Told()))
+
+
+def test_an_unknown_rule_is_told_as_everywhere():
+    with pytest.raises(UserError, match="unknown rule 'adma'; did you mean 'adam'"):
+        talweg.explain("adma")
+
+
+def test_the_command_prints_it(monkeypatch, capsys):
+    assert command("adamw", monkeypatch) == 0
+    shown = "\n".join(line.rstrip() for line in capsys.readouterr().out.splitlines())
+    assert shown == str(talweg.explain("adamw"))
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("adma", "talweg: unknown rule 'adma'; did you mean 'adam'? (talweg list rules)"),
+        ("adam(lr=-1)", "talweg: lr must be a positive number, got -1"),
+    ],
+)
+def test_the_command_tells_what_is_wrong(rule, message, monkeypatch, capsys):
+    assert command(rule, monkeypatch) == 2
+    assert capsys.readouterr() == ("", message + "\n")
+
+
+def command(rule: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(sys, "argv", ["talweg", "explain", rule])
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as end:
+        main()
+    return end.value.code
