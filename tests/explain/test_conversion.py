@@ -25,7 +25,7 @@ def others(value: object) -> list[object]:
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, tuple):
-        return [tuple(0.9 * one for one in value)]
+        return [tuple(0.9 * one if one else 1e-9 for one in value)]
     if isinstance(value, (int, float)):
         return [0.9 * value or 0.5]
     return [0.5, "float32"]

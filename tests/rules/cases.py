@@ -29,9 +29,9 @@ def inside(field: Field, position: int) -> float:
     The fields of one rule get different values, so that two of them cannot be exchanged unseen.
     """
     if field.name == "lr":
-        return 2e-3
+        return 0.5 if field.default == 1 else 2e-3
     if field.name == "d0":  # so small that the estimate grows
-        return 1e-4
+        return 1e-3
     if field.metadata["below"] == 1:
         return 0.8 + 0.03 * position
     if 1 in (field.metadata["above"], field.metadata["at_least"]):

@@ -62,6 +62,7 @@ def assert_alike(one, other, near: float = 1e-12) -> None:
 def test_lanes_are_the_optimizers_runs(strategy):
     x, y = samples()
     chosen = [rule.changed(lr=rule.hypers["lr"] * k) for rule in RULES.values() for k in (1, 0.5)]
+    chosen += [ClipNorm(rules.RMSProp(0.01, initial=first), 0.05) for first in (0.1, 1.0)]
     run = lanes.train(
         network,
         (x, y),

@@ -174,7 +174,7 @@ def _settings(settings: Iterable[Setting]) -> Table:
         here = Text(shown(one.value) if one.value != one.default else "", style="bold")
         table.add_row(
             name,
-            shown(one.default),
+            shown(one.default).replace(", ", ",\n"),
             *([here] if changed else []),
             one.allowed.replace(", ", "\n") if isinstance(one.default, str) else one.allowed,
             one.usual or "–",

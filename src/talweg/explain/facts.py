@@ -213,12 +213,18 @@ def _setting(rule: Rule, spec: Field[Any], said: str) -> Setting:
 
 def _allowed(spec: Field[Any]) -> str:
     if spec.metadata["kind"] == "option":
-        return ", ".join(spec.metadata["choices"] or ("False", "True"))
+        return _choices(spec.default, spec.metadata["choices"])
     above, least, below = (spec.metadata[key] for key in ("above", "at_least", "below"))
     bounds = [f"> {above:g}"] if above > -math.inf else []
     bounds += [f"≥ {least:g}"] if least > -math.inf else []
     bounds += [f"< {below:g}"] if below < math.inf else []
     return ", ".join(bounds)
+
+
+def _choices(default: Any, choices: tuple[str, ...]) -> str:
+    if choices or isinstance(default, bool):
+        return ", ".join(choices or ("False", "True"))
+    return f"{len(default)} numbers" if isinstance(default, tuple) else "1, 2, 3, …"
 
 
 def _usual(rule: Rule, spec: Field[Any]) -> str:

@@ -24,6 +24,7 @@ FORMS: dict[str, dict[str, Settings]] = {
         "nesterov": {"momentum": 0.9, "nesterov": True},
     },
     "Adam": {"amsgrad": {"amsgrad": True}},
+    "Muon": {"muon": {"weight_decay": 0.0}},
 }
 """The settings that make an optimizer another rule than its defaults do."""
 NOTES = {
@@ -35,6 +36,8 @@ NOTES = {
     "Adamax": "eps is added inside the maximum.",
     "Adagrad": "eps is beside the root.",
     "RAdam": "eps is added before the bias of the mean square is corrected.",
+    "Muon": "For matrices only.",
+    "Adafactor": "eps[0] is eps, None for the dtype's own; eps[1] is floor.",
     "ASGD": "The average is kept in the state, the model holds the last point.",
 }
 WHY = {

@@ -36,11 +36,13 @@ class Adafactor(Rule):
     """
 
     lr: Scalar = hyper(1e-2, "largest relative step", above=0)
-    power: Scalar = hyper(0.8, "how fast the mean square forgets less", at_least=0)
-    eps: Scalar = hyper(1e-15, "keeps the quotients finite", above=0)
-    floor: Scalar = hyper(1e-3, "size of a tensor at least", at_least=0)
-    clip: Scalar = hyper(1.0, "largest root mean square of a direction", at_least=1)
-    weight_decay: Scalar = hyper(0.0, "share of p taken away, in rates", at_least=0)
+    power: Scalar = hyper(
+        0.8, "how fast the mean square forgets less", at_least=0, usual=(0.5, 0.9)
+    )
+    eps: Scalar = hyper(1e-15, "keeps the quotients finite", above=0, usual=(1e-30, 1e-7))
+    floor: Scalar = hyper(1e-3, "size of a tensor at least", at_least=0, usual=(1e-4, 1e-2))
+    clip: Scalar = hyper(1.0, "largest root mean square of a direction", at_least=1, usual=(1, 2))
+    weight_decay: Scalar = hyper(0.0, "share of p taken away, in rates", at_least=0, usual=(0, 0.1))
     machine_eps: bool = option(True, "eps as the dtype has it")
 
     def init(self, params: Tensor) -> State:

@@ -48,12 +48,20 @@ class Muon(Rule):
     """
 
     lr: Scalar = hyper(1e-3, "learning rate", above=0)
-    momentum: Scalar = hyper(0.95, "share of the mean gradient kept", at_least=0, below=1)
-    eps: Scalar = hyper(1e-7, "keeps the quotient by the norm finite", above=0)
-    ratio: Scalar = hyper(1.0, "rate of vectors, in units of lr", above=0)
-    beta1: Scalar = hyper(0.9, "of vectors: mean gradient kept", at_least=0, below=1)
-    beta2: Scalar = hyper(0.95, "of vectors: mean square kept", at_least=0, below=1)
-    adam_eps: Scalar = hyper(1e-8, "of vectors: keeps the quotient finite", above=0)
+    momentum: Scalar = hyper(
+        0.95, "share of the mean gradient kept", at_least=0, below=1, usual=(0.9, 0.98)
+    )
+    eps: Scalar = hyper(1e-7, "keeps the quotient by the norm finite", above=0, usual=(1e-8, 1e-6))
+    ratio: Scalar = hyper(1.0, "rate of vectors, in units of lr", above=0, usual=(0.01, 1))
+    beta1: Scalar = hyper(
+        0.9, "of vectors: mean gradient kept", at_least=0, below=1, usual=(0.8, 0.95)
+    )
+    beta2: Scalar = hyper(
+        0.95, "of vectors: mean square kept", at_least=0, below=1, usual=(0.9, 0.999)
+    )
+    adam_eps: Scalar = hyper(
+        1e-8, "of vectors: keeps the quotient finite", above=0, usual=(1e-10, 1e-6)
+    )
     nesterov: bool = option(True, "count the gradient twice")
     adjust: str = option("match_rms_adamw", "how long a step is", ("match_rms_adamw", "original"))
     half: bool = option(False, "iterate in bfloat16")

@@ -36,12 +36,16 @@ class Prodigy(Rule):
     """
 
     lr: Scalar = hyper(1.0, "factor of the estimated rate", above=0)
-    beta1: Scalar = hyper(0.9, "share of the mean gradient kept", at_least=0, below=1)
-    beta2: Scalar = hyper(0.999, "share of the mean square kept", at_least=0, below=1)
-    eps: Scalar = hyper(1e-8, "keeps the quotient finite", above=0)
-    weight_decay: Scalar = hyper(0.0, "share of p taken away, in rates", at_least=0)
-    d0: Scalar = hyper(1e-6, "first estimate of the rate", above=0)
-    growth: Scalar = hyper(1.0, "factor of the estimate", above=0)
+    beta1: Scalar = hyper(
+        0.9, "share of the mean gradient kept", at_least=0, below=1, usual=(0.8, 0.95)
+    )
+    beta2: Scalar = hyper(
+        0.999, "share of the mean square kept", at_least=0, below=1, usual=(0.9, 0.9999)
+    )
+    eps: Scalar = hyper(1e-8, "keeps the quotient finite", above=0, usual=(1e-10, 1e-6))
+    weight_decay: Scalar = hyper(0.0, "share of p taken away, in rates", at_least=0, usual=(0, 0.1))
+    d0: Scalar = hyper(1e-6, "first estimate of the rate", above=0, usual=(1e-8, 1e-5))
+    growth: Scalar = hyper(1.0, "factor of the estimate", above=0, usual=(0.5, 2))
     bias_correction: bool = option(False, "correct for the start at 0")
     safeguard_warmup: bool = option(False, "leave lr out of the estimate's denominator")
 

@@ -38,11 +38,17 @@ class SOAP(Rule):
     """
 
     lr: Scalar = hyper(3e-3, "learning rate", above=0)
-    beta1: Scalar = hyper(0.95, "share of the mean gradient kept", at_least=0, below=1)
-    beta2: Scalar = hyper(0.95, "share of the mean square kept", at_least=0, below=1)
-    beta3: Scalar = hyper(0.95, "share of the directions' spread kept", at_least=0, below=1)
-    eps: Scalar = hyper(1e-8, "keeps the quotient finite", above=0)
-    weight_decay: Scalar = hyper(0.0, "share of p taken away, in rates", at_least=0)
+    beta1: Scalar = hyper(
+        0.95, "share of the mean gradient kept", at_least=0, below=1, usual=(0.9, 0.95)
+    )
+    beta2: Scalar = hyper(
+        0.95, "share of the mean square kept", at_least=0, below=1, usual=(0.9, 0.99)
+    )
+    beta3: Scalar = hyper(
+        0.95, "share of the directions' spread kept", at_least=0, below=1, usual=(0.9, 0.99)
+    )
+    eps: Scalar = hyper(1e-8, "keeps the quotient finite", above=0, usual=(1e-10, 1e-6))
+    weight_decay: Scalar = hyper(0.0, "share of p taken away, in rates", at_least=0, usual=(0, 0.1))
     bias_correction: bool = option(True, "correct for the start at 0")
     frequency: int = option(10, "steps between updates of the directions")
     largest: int = option(10_000, "largest dimension that is rotated")

@@ -44,10 +44,12 @@ class OnTensors(Transform):
         return (*super().structure, self.shapes)
 
     def init(self, params: Tensor) -> State:
-        return {name: x.clone() for name, x in torch.vmap(self._row_init)(params).items()}
+        own = {name: x for name, x in self.rule.hypers.items() if isinstance(x, Tensor)}
+        return {name: x.clone() for name, x in _by_row(self._row_init, own, params).items()}
 
-    def _row_init(self, row: Tensor) -> State:
-        return self._numbered([self.rule.init(piece) for piece in self._pieces(row)])
+    def _row_init(self, hypers: Scalars, row: Tensor) -> State:
+        rule = self.rule.moved(**hypers)
+        return self._numbered([rule.init(piece) for piece in self._pieces(row)])
 
     def step(
         self, params: Tensor, grad: Tensor, state: State, scalars: Scalars
