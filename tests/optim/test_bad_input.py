@@ -34,7 +34,7 @@ def test_parameters(name, params, message):
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("lr", [-0.1, float("nan"), float("inf")])
 def test_rates(name, lr):
-    with pytest.raises(ValueError, match=r"(lr|learning rate).*(-0\.1|nan|inf)"):
+    with pytest.raises(ValueError, match=r"(lr|[Ll]earning rate).*(-0\.1|nan|inf)"):
         made(name, weights((3,)), lr=lr)
 
 

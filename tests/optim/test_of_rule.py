@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from tests.optim.common import apart, train, twins
+from tests.rules.cases import stepped
 from torch import nn
 
 from talweg import optim
@@ -31,7 +32,7 @@ def test_it_is_the_rule_step_by_step(name, compiled):
             weight.grad = (torch.sin(3 * weight) + 0.1 * weight).detach()
             optimizer.step()
             scalars, memory = rule.recall(rule.scalars(float(t)), memory)
-            params, state = rule.step(params, grad, state, scalars)
+            params, state = stepped(rule, t, params, grad, state, scalars)
         assert torch.allclose(weight, params, rtol=0, atol=1e-12)
     finally:
         optim.use_compiler(None)

@@ -56,7 +56,8 @@ def choices(spec: Field) -> tuple:
 
 def variants(known: Rule) -> list[tuple[str, Rule]]:
     """Every form of a rule by a readable name."""
-    options = [spec for spec in known.specs.values() if spec.metadata["kind"] == "option"]
+    specs = known.own if isinstance(known, Transform) else known.specs  # inside it is as it is
+    options = [spec for spec in specs.values() if spec.metadata["kind"] == "option"]
     hypers = [spec for spec in known.specs.values() if spec.metadata["kind"] == "hyper"]
     usual = {spec.name: inside(spec, i) for i, spec in enumerate(hypers)}
     edges = [{}] + [{spec.name: 0.0} for spec in hypers if spec.metadata["at_least"] == 0]

@@ -20,7 +20,7 @@ from talweg.rules import (
     NAdam,
     RMSProp,
 )
-from talweg.transforms import ClipValue, WeightAverage, WeightDecay
+from talweg.transforms import ClipNorm, ClipValue, WeightAverage, WeightDecay
 
 SHARED: Settings = {
     "weight_decay": None,
@@ -42,8 +42,6 @@ NAMES = {
     "initial_accumulator_value": "initial",
 }
 REFUSED = {
-    "clipnorm": "talweg clips by value only",
-    "global_clipnorm": "talweg clips by value only",
     "ema_overwrite_frequency": "talweg's average never replaces the parameters in mid-training",
     "gradient_accumulation_steps": "train with batches that many times as large",
 }
@@ -71,8 +69,15 @@ def _counterpart(
 def _rule_of(optimizer: str, settings: Settings) -> Rule:
     known = OPTIMIZERS[optimizer]
     rule = without_momentum(known.rule.changed(**known.fields(settings)))
+    clips = [name for name in ("clipnorm", "global_clipnorm", "clipvalue") if settings[name]]
+    if len(clips) > 1:
+        raise UserError(f"Keras takes one of {' and '.join(clips)}, not both")
     if settings["clipvalue"]:
         rule = ClipValue(rule, settings["clipvalue"])
+    if settings["clipnorm"]:
+        rule = ClipNorm(rule, settings["clipnorm"], slack=0.0, over="tensor")
+    if settings["global_clipnorm"]:
+        rule = ClipNorm(rule, settings["global_clipnorm"], slack=0.0)
     if settings["weight_decay"]:
         rule = WeightDecay(rule, settings["weight_decay"])
     if settings["use_ema"]:
@@ -189,9 +194,9 @@ OPTIMIZERS: dict[str, Counterpart] = {
     ),
 }
 MISSING = {
-    "Adafactor": "",
+    "Adafactor": "talweg has PyTorch's form, with other steps and another eps",
     "Ftrl": "",
-    "Muon": "",
+    "Muon": "it leaves some variables to Adam by their names and places",
     "ScheduleFreeAdamW": "Keras makes other numbers of it on PyTorch than on JAX",
     "LossScaleOptimizer": "it is around another optimizer: convert that one, its inner_optimizer",
     "MultiOptimizer": "it holds several optimizers: convert each of them",
@@ -205,5 +210,5 @@ KERAS = Framework(
     _rule_of,
     frozenset({"name", "loss_scale_factor"}),
     "weight_decay is decoupled and around the rule, as WeightDecay; clipvalue is ClipValue, "
-    "use_ema WeightAverage.",
+    "clipnorm ClipNorm of each tensor, global_clipnorm of the model, use_ema WeightAverage.",
 )

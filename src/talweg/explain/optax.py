@@ -215,12 +215,13 @@ OPTIMIZERS: dict[str, Counterpart] = {
     ),
 }
 MISSING = {
+    "adafactor": "talweg has PyTorch's form, with other steps and another eps",
     "adan": "optax weighs the difference of gradients by 1 − b2, the paper and talweg by b2",
     "amsgrad": "optax takes the largest mean square after its bias is corrected, talweg before",
     "rprop": "optax makes each step one step late",
     **dict.fromkeys(
         (
-            "adafactor", "fromage", "lars", "lbfgs", "noisy_sgd", "novograd", "optimistic_adam",
+            "fromage", "lars", "lbfgs", "noisy_sgd", "novograd", "optimistic_adam",
             "optimistic_adam_v2", "optimistic_gradient_descent", "polyak_sgd", "sign_sgd",
             "signum", "sm3",
         ),

@@ -24,8 +24,9 @@ class Muon(Rule):
 
     ``adjust="match_rms_adamw"``: ``s = 0.2·√max(rows, columns)``: the length of a usual step of
     Adam, so that vectors can share the rate. ``adjust="original"``: ``s = √max(1, rows/columns)``,
-    and vectors want another rate: set ``ratio``. PyTorch's documentation has ``m ← a·m + g``; its
-    code, and Jordan's, the average here.
+    and vectors want another rate: set ``ratio``. PyTorch's documentation has ``m ← a·m + g`` and
+    ``u = g + a·m``, its code the average here: as long as ``a`` is constant both are of one
+    direction.
 
     Embeddings and the last layer are matrices too; its authors leave them to Adam.
 

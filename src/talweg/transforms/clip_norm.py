@@ -12,12 +12,13 @@ from talweg.transforms.base import Transform
 class ClipNorm(Transform):
     """The rule on a gradient that is shortened to a largest length; its direction stays.
 
-    ``g ← g·min(1, max_norm/(‖g‖ + 1e-6))``, with the norm over all of a model's parameters or,
+    ``g ← g·min(1, max_norm/(‖g‖ + slack))``, with the norm over all of a model's parameters or,
     with ``over="tensor"``, over each parameter tensor by itself.
 
     Args:
         rule: The rule inside.
         max_norm: The largest length, positive.
+        slack: Added to the length, at least 0: 1e-6 in PyTorch, 0 in Keras and optax.
         over: ``"model"`` or ``"tensor"``.
 
     Raises:
@@ -28,6 +29,7 @@ class ClipNorm(Transform):
     """
 
     max_norm: Scalar = hyper(1.0, "the largest length", above=0)
+    slack: Scalar = hyper(1e-6, "added to the length", at_least=0)
     over: str = option("model", "what the length is of", ("model", "tensor"))
 
     def __post_init__(self) -> None:
@@ -39,7 +41,7 @@ class ClipNorm(Transform):
             )
 
     def scalars(self, t: Scalar) -> Scalars:
-        return {**super().scalars(t), "clip.max_norm": self.max_norm}
+        return {**super().scalars(t), "clip.max_norm": self.max_norm, "clip.slack": self.slack}
 
     def sums(self, params: Tensor, grad: Tensor, state: State, scalars: Scalars) -> Scalars:
         if self.over == "model":
@@ -50,7 +52,9 @@ class ClipNorm(Transform):
         self, params: Tensor, grad: Tensor, state: State, scalars: Scalars
     ) -> tuple[Tensor, Tensor]:
         norm = scalars["clip.square"].sqrt() if self.over == "model" else grad.norm()
-        return params, grad * (scalars["clip.max_norm"] / (norm + 1e-6)).clamp(max=1)
+        return params, grad * (scalars["clip.max_norm"] / (norm + scalars["clip.slack"])).clamp(
+            max=1
+        )
 
     @property
     def gathers(self) -> bool:
