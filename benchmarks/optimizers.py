@@ -53,6 +53,8 @@ CASES: dict[str, dict[str, object]] = {
     "RAdam": {},
     "Rprop": {},
     "ASGD": {},
+    "Adafactor": {},
+    "Muon": {},
 }
 MADE = 3
 """Times that all arrays are made."""

@@ -6,7 +6,8 @@ the rule itself.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -133,12 +134,39 @@ class UnwritableError(Exception):
     """The rule's step has an operation that is not in `OPERATIONS`."""
 
 
-class _Recorder(TorchDispatchMode):
-    """Writes down each operation on tensors as a line of C++."""
+@dataclass(frozen=True)
+class Line:
+    """One operation: ``name = value``, with the names that it is made from."""
+
+    name: str
+    value: str
+    type: str
+    shape: torch.Size
+    made_from: tuple[str, ...]
+    over: tuple[int, ...] = ()
+    """The dimensions that a sum is over; empty for what is no sum."""
+
+    def __str__(self) -> str:
+        return f"const {self.type} {self.name} = {self.value};"
+
+
+class Recorder(TorchDispatchMode):
+    """Writes down each operation on tensors as a line of C++.
+
+    Args:
+        names: The id of a tensor → its name.
+    """
+
+    operations: Mapping[str, str] = OPERATIONS
+
+    @property
+    def known(self) -> Container[str]:
+        """The operations that have C++."""
+        return self.operations
 
     def __init__(self, names: Mapping[int, str]) -> None:
         super().__init__()
-        self.lines: list[str] = []
+        self.lines: list[Line] = []
         self._names = dict(names)
         self._alive: list[Any] = []  # a name goes by a tensor's id
 
@@ -149,21 +177,28 @@ class _Recorder(TorchDispatchMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        kwargs = dict(kwargs or {})
-        result = func(*args, **kwargs)
         operation = str(func).removeprefix("aten.")
-        alpha = kwargs.pop("alpha", 1)
-        if operation not in OPERATIONS or alpha != 1 or not isinstance(result, Tensor):
+        if operation not in self.known or (kwargs or {}).get("alpha", 1) != 1:
             raise UnwritableError(operation)
-        words = [self.word(value) for value in args]
-        name = f"v{len(self.lines)}"
-        kind = "bool" if result.dtype == torch.bool else "T"
-        self.lines.append(
-            f"const {kind} {name} = {OPERATIONS[operation].format(*words, all=', '.join(words))};"
-        )
-        self._names[id(result)] = name
+        result = func(*args, **(kwargs or {}))
+        if not isinstance(result, Tensor):
+            raise UnwritableError(operation)
+        self.lines.append(self.line(f"v{len(self.lines)}", operation, args, result))
+        self._names[id(result)] = self.lines[-1].name
         self._alive += [args, result]
         return result
+
+    def line(self, name: str, operation: str, args: Sequence[Any], result: Tensor) -> Line:
+        """The operation as C++.
+
+        Raises:
+            UnwritableError: If it cannot be.
+        """
+        words = [self.word(value) for value in args]
+        value = self.operations[operation].format(*words, all=", ".join(words))
+        kind = "bool" if result.dtype == torch.bool else "T"
+        made_from = tuple(self.word(value) for value in args if isinstance(value, Tensor))
+        return Line(name, value, kind, result.shape, made_from)
 
     def word(self, value: Any) -> str:
         """A name, or a number, in C++."""
@@ -195,7 +230,7 @@ def written(
     numbers = [torch.tensor(0.5, dtype=exact) for _ in scalars]
     names = {id(tensor): f"x{i}" for i, tensor in enumerate(arrays)}
     names |= {id(tensor): f"c{i}" for i, tensor in enumerate(numbers)}
-    recorder = _Recorder(names)
+    recorder = Recorder(names)
     old = dict(zip(states, arrays[2:], strict=True))
     try:
         with torch.no_grad(), recorder:
@@ -207,7 +242,7 @@ def written(
     columns = range(len(states))
     body = ["const T x0 = load(p[i]);", "const T x1 = load(g[i]);"]
     body += [f"const T x{2 + k} = s{k}[i];" for k in columns]
-    body += [*recorder.lines, f"p[i] = stored({results[0]});"]
+    body += [*map(str, recorder.lines), f"p[i] = stored({results[0]});"]
     body += [f"s{k}[i] = {results[1 + k]};" for k in columns]
     stored = STORED["same" if exact == dtype else "bfloat16"]
     return "".join(

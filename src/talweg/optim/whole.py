@@ -12,6 +12,7 @@ from talweg.core import State as RuleState
 from talweg.optim.cohort import State
 from talweg.optim.kernels import exact_dtype, step_in_place
 from talweg.optim.layout import here
+from talweg.optim.whole_kernels import kernel_of
 
 
 def states_of(rule: Rule, param: Tensor) -> RuleState:
@@ -28,7 +29,10 @@ def add_up(totals: dict[str, Tensor], shares: Mapping[str, Tensor]) -> None:
 
 
 class Whole:
-    """What `Cohort` is, for rules that need whole tensors: plain PyTorch operations on each.
+    """What `Cohort` is, for rules that need whole tensors: a step of each by itself.
+
+    It is compiled where it can be written as passes over a tensor; the first step waits for the
+    compiler, because a compiled sum is rounded otherwise than PyTorch's.
 
     Args:
         rule: A rule of the structure that steps them.
@@ -42,6 +46,7 @@ class Whole:
         self._kept = [states_of(rule, param) for param in params]
         self._keys = [{name: names.get(name, name) for name in kept} for kept in self._kept]
         self._states: list[State] = []
+        self._kernels = [kernel_of(rule, param) for param in params]
 
     def holds(self, states: Sequence[State]) -> bool:
         """Whether the states are those of the last step, and whole."""
@@ -95,8 +100,10 @@ class Whole:
             grads: The gradient of each parameter.
             scalars: What the rule's step needs besides tensors, with what was gathered.
         """
-        for param, grad, state in self._each(grads):
-            step_in_place(self._rule, param, grad, state, scalars)
+        rows = zip(self._each(grads), self._kernels, strict=True)
+        for (param, grad, state), kernel in rows:
+            if kernel is None or not kernel.step(param, grad, state, scalars):
+                step_in_place(self._rule, param, grad, state, scalars)
 
     def _each(self, grads: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor, RuleState]]:
         rows = zip(self.params, grads, self._states, self._keys, strict=True)
