@@ -24,7 +24,6 @@ FORMS: dict[str, dict[str, Settings]] = {
         "nesterov": {"momentum": 0.9, "nesterov": True},
     },
     "Adam": {"amsgrad": {"amsgrad": True}},
-    "Muon": {"muon": {"weight_decay": 0.0}},
 }
 """The settings that make an optimizer another rule than its defaults do."""
 NOTES = {

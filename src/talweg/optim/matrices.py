@@ -9,7 +9,7 @@ from torch.optim.optimizer import ParamsT
 from talweg import rules
 from talweg.core import Rule, Scalar, UserError
 from talweg.optim.adaptive import MOMENTS, numbers_of
-from talweg.optim.base import RuleOptimizer, decayed
+from talweg.optim.base import RuleOptimizer
 from talweg.optim.course import Group
 
 
@@ -39,8 +39,7 @@ class Muon(RuleOptimizer, torch.optim.Muon):
             ns_steps=group["ns_steps"],
             ns_coefficients=tuple(group["ns_coefficients"]),
         )
-        numbers = {name: group[name] for name in ("lr", "momentum", "eps")}
-        return decayed(rule.moved(**numbers), group, decoupled=True)
+        return rule.moved(**{n: group[n] for n in ("lr", "momentum", "eps", "weight_decay")})
 
 
 class Adafactor(RuleOptimizer, torch.optim.Adafactor):

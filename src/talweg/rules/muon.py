@@ -15,7 +15,7 @@ class Muon(Rule):
     """Momentum whose update is made orthogonal, for matrices; Adam for vectors.
 
     ``m ← a·m + (1−a)·g``; ``u = (1−a)·g + a·m`` with ``nesterov``, else ``m``;
-    ``p ← p − lr·s·orthogonal(u)``, which has about the singular vectors of ``u``, all with values
+    ``p ← (1 − lr·λ)·p − lr·s·orthogonal(u)``, which has about the singular vectors of ``u``, all with values
     of 0.7 to 1.2
 
     It comes of ``ns_steps`` Newton–Schulz iterations ``X ← a·X + (b·A + c·A²)·X`` with
@@ -34,6 +34,7 @@ class Muon(Rule):
         lr: Learning rate, positive.
         momentum: ``a``, at least 0 and below 1.
         eps: Keeps the quotient by ``‖u‖`` finite, positive.
+        weight_decay: ``λ``, at least 0; decoupled, and of matrices only.
         ratio: Rate of vectors, in units of ``lr``, positive.
         beta1: Of Adam for vectors, at least 0 and below 1.
         beta2: Of Adam for vectors, at least 0 and below 1.
@@ -53,6 +54,7 @@ class Muon(Rule):
         0.95, "share of the mean gradient kept", at_least=0, below=1, usual=(0.9, 0.98)
     )
     eps: Scalar = hyper(1e-7, "keeps the quotient by the norm finite", above=0, usual=(1e-8, 1e-6))
+    weight_decay: Scalar = hyper(0.0, "share of p taken away, in rates", at_least=0, usual=(0, 0.1))
     ratio: Scalar = hyper(1.0, "rate of vectors, in units of lr", above=0, usual=(0.01, 1))
     beta1: Scalar = hyper(
         0.9, "of vectors: mean gradient kept", at_least=0, below=1, usual=(0.8, 0.95)
@@ -84,6 +86,7 @@ class Muon(Rule):
             "lr": self.lr,
             **shares(a=self.momentum),
             "eps": self.eps,
+            "kept": 1 - self.lr * self.weight_decay,
             **{f"adam.{name}": value for name, value in adam.scalars(t).items()},
         }
 
@@ -93,6 +96,7 @@ class Muon(Rule):
         if params.ndim < 2:
             own = {n[5:]: value for n, value in scalars.items() if n.startswith("adam.")}
             return self._adam.step(params, grad, state, own)
+        # In place on what is fresh: for large matrices new memory costs more than the arithmetic.
         m = torch.lerp(state["m"], grad, scalars["1-a"])
         update = torch.lerp(grad, m, scalars["a"]) if self.nesterov else m
         matrix = update.flatten(1)
@@ -101,19 +105,20 @@ class Muon(Rule):
             length = max(1, rows / columns) ** 0.5
         else:
             length = 0.2 * max(rows, columns) ** 0.5
-        direction = self._orthogonal(matrix, scalars).to(params.dtype).view_as(params)
+        direction = self._orthogonal(matrix, scalars).view(params.shape)
         rate = scalars["lr"] * length
+        moved = scalars["kept"] * params
         if isinstance(rate, Tensor):
-            return params - rate * direction, {"m": m}
+            return moved - rate * direction.to(params.dtype), {"m": m}
         # Rounded once, as PyTorch's is: half an iteration makes another step of another rounding.
-        return torch.add(params, direction, alpha=-rate), {"m": m}
+        return moved.add_(direction, alpha=-rate), {"m": m}
 
     def _orthogonal(self, matrix: Tensor, scalars: Scalars) -> Tensor:
         a, b, c = self.ns_coefficients
         rows, columns = matrix.shape
-        x = matrix.bfloat16() if self.half else matrix
+        x = matrix.bfloat16() if self.half else matrix.clone()
         x = x.T if rows > columns else x
-        x = x / x.norm().clamp(min=scalars["eps"])
+        x.div_(x.norm().clamp(min=scalars["eps"]))
         for _ in range(self.ns_steps):
             gram = x @ x.T
             x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)

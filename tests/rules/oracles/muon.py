@@ -40,6 +40,7 @@ def run(gradient, start, settings):
                 if now["adjust"] == "original"
                 else 0.2 * max(rows, columns) ** 0.5
             )
-            p = p - now["lr"] * length * orthogonal(u, now)
+            kept = 1 - now["lr"] * now["weight_decay"]
+            p = kept * p - now["lr"] * length * orthogonal(u, now)
         path.append(p)
     return path
