@@ -1,12 +1,13 @@
-"""Peak memory beside torch.optim's, and what the first step costs with an empty cache.
+"""What the first step costs with an empty cache, and then peak memory beside torch.optim's.
 
 Each case is a process of its own. Run by ``make bench``.
 """
 
 import argparse
+import ctypes
+import gc
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -22,11 +23,21 @@ from talweg import optim
 MANY = [(64, 64), (64,)] * 80
 
 
+def peak() -> float:
+    """Megabytes that this process has had at most; on Linux."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith("VmHWM"))
+    return float(line.split()[1]) / 1024
+
+
 def alone(name: str, how: str) -> dict[str, float]:
     """One process: megabytes at the peak of three steps on 25 M, over what was there before."""
     kind, options = name.partition(" ")[0], CASES[name]
     params = parameters(SIZES["25 M in 5 tensors"], "cpu")
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # what was freed is given back
+    Path("/proc/self/clear_refs").write_text("5")  # and the peak begins anew
+    before = peak()
     if how == "talweg":
         optim.use_compiler(True)
         optimizer = getattr(optim, kind)(params, **options)
@@ -34,7 +45,7 @@ def alone(name: str, how: str) -> dict[str, float]:
         optimizer = getattr(torch.optim, kind)(params, **options, foreach=False)
     for _ in range(3):
         optimizer.step()
-    return {"megabytes": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024}
+    return {"megabytes": peak() - before}
 
 
 def first(name: str) -> dict[str, float]:
@@ -48,12 +59,11 @@ def first(name: str) -> dict[str, float]:
     return {"first": cold}
 
 
-def asked(*arguments: str) -> dict[str, float]:
-    with tempfile.TemporaryDirectory() as cache:
-        done = subprocess.run(
-            [sys.executable, __file__, *arguments],
-            env=os.environ | {"TALWEG_CACHE": cache}, capture_output=True, text=True, check=True,
-        )  # fmt: skip
+def asked(cache: str, name: str, how: str) -> dict[str, float]:
+    done = subprocess.run(
+        [sys.executable, __file__, "--alone", name, "--how", how],
+        env=os.environ | {"TALWEG_CACHE": cache}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
     return json.loads(done.stdout)
 
 
@@ -74,10 +84,9 @@ def main() -> None:
     for name in CASES:
         if not shapes_of(name, SIZES["25 M in 5 tensors"]):
             continue
-        ours, theirs = (
-            asked("--alone", name, "--how", how)["megabytes"] for how in ("talweg", "torch")
-        )
-        cold = asked("--alone", name, "--how", "first")["first"]
+        with tempfile.TemporaryDirectory() as cache:
+            cold = asked(cache, name, "first")["first"]
+            ours, theirs = (asked(cache, name, how)["megabytes"] for how in ("talweg", "torch"))
         rows[name] = {"talweg": ours, "torch": theirs, "first step": cold}
         ratio = f"{ours / theirs:.2f}" if theirs > 1 else "–"
         print(f"| {name} | {ours:.0f} | {theirs:.0f} | {ratio} | {cold:.2f} |", flush=True)

@@ -15,8 +15,8 @@ class Muon(Rule):
     """Momentum whose update is made orthogonal, for matrices; Adam for vectors.
 
     ``m ← a·m + (1−a)·g``; ``u = (1−a)·g + a·m`` with ``nesterov``, else ``m``;
-    ``p ← (1 − lr·λ)·p − lr·s·orthogonal(u)``, which has about the singular vectors of ``u``, all with values
-    of 0.7 to 1.2
+    ``p ← (1 − lr·λ)·p − lr·s·orthogonal(u)``, which has about the singular vectors of ``u``, all
+    with values of 0.7 to 1.2
 
     It comes of ``ns_steps`` Newton–Schulz iterations ``X ← a·X + (b·A + c·A²)·X`` with
     ``A = X·Xᵀ``, from ``X = u/max(‖u‖, eps)``. Tensors of more than two dimensions are taken as

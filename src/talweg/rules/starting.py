@@ -10,4 +10,4 @@ def filled(params: Tensor, value: Scalar) -> Tensor:
     """A tensor shaped like ``params``, of its dtype, that holds a value, or one for each lane."""
     if isinstance(value, Tensor):
         value = value.to(params.device, params.dtype)
-    return torch.zeros_like(params) + value
+    return torch.zeros_like(params).add_(value)
