@@ -32,7 +32,9 @@ class WeightDecay(Transform):
     and 2.
     """
 
-    weight_decay: Scalar = hyper(1e-2, "share of a parameter taken away", at_least=0)
+    weight_decay: Scalar = hyper(
+        1e-2, "share of a parameter taken away", at_least=0, usual=(0, 0.1)
+    )
     decoupled: bool = option(True, "apart from the gradient")
     spare_vectors: bool = option(False, "leave biases and norms alone")
 
