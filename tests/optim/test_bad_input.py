@@ -199,3 +199,25 @@ def test_what_is_no_model_no_choice_and_no_rule():
 def test_of_rule_wants_a_rule():
     with pytest.raises(ValueError, match="rule must be"):
         optim.OfRule(weights((3,)), "adam")
+
+
+@pytest.mark.parametrize("other", [optim.SOAP, optim.Prodigy])
+def test_a_state_that_has_more_than_is_kept_here(other):
+    matrices = weights((4, 3)), weights((4, 3))
+    first, adam = other(matrices[0]), optim.Adam(matrices[1])
+    first.step()
+    saved = adam.state_dict() | {"state": first.state_dict()["state"]}
+    with pytest.raises(ValueError, match="is it another optimizer's"):
+        adam.load_state_dict(saved)
+    assert not adam.state
+
+
+@pytest.mark.parametrize("value", [1.0, "x"])
+def test_a_loaded_state_that_is_no_tensor(value):
+    (weight,) = weights((4, 3))
+    optimizer = optim.Muon([weight])
+    optimizer.step()
+    saved = optimizer.state_dict()
+    saved["state"][0]["momentum_buffer"] = value
+    with pytest.raises(ValueError, match="'momentum_buffer' must be a tensor, got"):
+        optim.Muon(weights((4, 3))).load_state_dict(saved)

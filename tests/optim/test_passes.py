@@ -1,5 +1,8 @@
 """Steps on whole tensors as passes over them: what the rule gives, whoever computes it."""
 
+import threading
+import warnings
+
 import pytest
 import torch
 from torch import nn
@@ -108,6 +111,68 @@ def test_what_is_no_number_spoils_what_it_spoils_uncompiled(name, bad):
         optimizer.step()
         found.append([param.isfinite() for param in params])
     assert all(map(torch.equal, *found))
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("make", [optim.LAMB, optim.Adafactor, optim.SOAP, optim.Prodigy])
+def test_memory_that_is_exchanged_between_steps(make):
+    """Everything is looked at before an address is used."""
+    optim.use_compiler(True)
+    weight = nn.Parameter(torch.ones(6, 4))
+    optimizer = make([weight])
+    weight.grad = torch.ones(6, 4)
+    optimizer.step()
+    saved = optimizer.state_dict()
+    weight.data = torch.ones(8, 12)
+    weight.grad = torch.ones(8, 12)
+    with pytest.raises(ValueError, match=r"has shape .*, its parameter \[8, 12\]"):
+        optimizer.step()
+    before = [held["step"].item() for held in optimizer.state.values()]
+    with pytest.raises(ValueError, match="has shape"):
+        optimizer.step()
+    assert [held["step"].item() for held in optimizer.state.values()] == before  # nothing counted
+
+    weight = nn.Parameter(torch.ones(6, 4))
+    other = make([weight])
+    other.load_state_dict(saved)
+    weight.grad = torch.ones(6, 4)
+    state = other.state[weight]
+    for key, value in state.items():
+        state[key] = value.double() if value.dim() else value
+    other.step()
+    assert all(value.dtype == torch.float32 for value in state.values() if value.dim())
+    weight.data = weight.data.double()
+    weight.grad = torch.ones(6, 4).double()
+    other.step()
+    assert weight.isfinite().all()
+    assert weight.dtype == torch.float64
+
+
+@pytest.mark.usefixtures("compiled")
+def test_many_threads_wait_for_one_compiler(tmp_path, monkeypatch):
+    monkeypatch.setenv("TALWEG_CACHE", str(tmp_path))
+    monkeypatch.setattr(whole_kernels, "_libraries", {})
+    optim.use_compiler(True)
+    warned, ends = [], []
+
+    def run() -> None:
+        (weight,) = [nn.Parameter(torch.ones(50, 3))]
+        weight.grad = torch.full((50, 3), 0.3)
+        optimizer = optim.OfRule([weight], WHOLE["clip-lamb"])
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            optimizer.step()
+        warned.extend(str(one.message) for one in found)
+        ends.append(weight)
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(ends) == 8
+    assert not warned
+    assert all(torch.equal(ends[0], end) for end in ends)
 
 
 @pytest.mark.usefixtures("compiled")

@@ -193,5 +193,26 @@ def test_a_prodigy_that_a_parameter_joins_late():
     found = {optimizer.state[param]["grown"].item() for param in (first, *rest)}
     assert len(found) == 1
     assert found.pop() > 1
-    assert optimizer.estimates == [1e-3 * optimizer.state[first]["grown"].item()]
-    assert copy.deepcopy(optimizer).estimates == optimizer.estimates
+    assert optimizer.estimate == 1e-3 * optimizer.state[first]["grown"].item()
+    assert copy.deepcopy(optimizer).estimate == optimizer.estimate
+
+
+def test_prodigys_estimate_is_one_for_the_model():
+    """Also where a parameter sits out some steps, and in an optimizer of the rule."""
+    model = network()
+    first, *rest = model.parameters()
+    optimizer = optim.OfRule(rest, rules.Prodigy(d0=1e-3))
+    optimizer.add_param_group({"params": [first]})
+    x, y = samples()
+    for step in range(30):
+        optimizer.zero_grad()
+        (model(x) - y).square().mean().backward()
+        if step % 3 == 1:
+            first.grad = None
+        optimizer.step()
+    for key in ("grown", "n"):
+        assert len({state[key].item() for state in optimizer.state.values()}) == 1
+    with pytest.raises(ValueError, match="d0 must be positive and the same for all groups"):
+        optim.Prodigy([{"params": rest}, {"params": [first], "d0": 0.1}])
+    with pytest.raises(ValueError, match="d0 must be positive"):
+        optim.Prodigy(rest, d0=0.0)

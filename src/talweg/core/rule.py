@@ -140,6 +140,11 @@ class Rule(ABC):
         return False
 
     @property
+    def common(self) -> tuple[str, ...]:
+        """States of one number that all of a model's parameters share, of a rule that `gathers`."""
+        return ()
+
+    @property
     def looks_ahead(self) -> bool:
         """Whether the gradient is taken anywhere but at the parameters."""
         return False

@@ -22,6 +22,8 @@ _GRAD = attrgetter("grad")
 
 Job: TypeAlias = tuple[Rule, Cohort | Whole, Sequence[Tensor], Scalars]
 """A rule, parameters, their gradients, and the scalars of their step."""
+Turn: TypeAlias = tuple[Course, list[Tensor], list[Tensor], list[State], set[int]]
+"""A group's course, parameters, their gradients and states, and the places of those that begin."""
 
 
 class RuleOptimizer(Optimizer):
@@ -88,11 +90,12 @@ class RuleOptimizer(Optimizer):
     @torch._disable_dynamo  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
     @torch.no_grad()
     def _update(self, rule_of: Callable[[Group], Rule]) -> None:
-        jobs: list[Job] = []
+        turns: list[Turn] = []
         for place, (group, params, grads) in enumerate(self._chosen()):
             if params:
                 course = self._course((place, rule_of.__name__), group, rule_of)
-                jobs += self._jobs(course, params, grads)
+                turns.append((course, params, grads, *self._arranged(course, params)))
+        jobs = [job for turn in turns for job in self._jobs(*turn)]
         totals: dict[str, Tensor] = {}
         for rule, cohort, grads, scalars in jobs:
             if rule.gathers:
@@ -100,6 +103,17 @@ class RuleOptimizer(Optimizer):
                 add_up(totals, cohort.sums(grads, scalars))
         for rule, cohort, grads, scalars in jobs:
             cohort.step(grads, {**scalars, **totals} if rule.gathers else scalars)
+        for rule, cohort, _, _ in jobs:
+            if rule.common:
+                self._spread(rule, cohort.params[0])
+                return
+
+    def _spread(self, rule: Rule, param: Tensor) -> None:
+        """Gives all parameters' states the numbers that they share, from one that was stepped."""
+        for key in (self.names.get(name, name) for name in rule.common):
+            for state in self.state.values():
+                if key in state:
+                    state[key].copy_(self.state[param][key])
 
     def _chosen(self) -> list[tuple[Group, list[Tensor], list[Tensor]]]:
         """The groups, the parameters of each that have a gradient, and the gradients."""
@@ -125,16 +139,30 @@ class RuleOptimizer(Optimizer):
             course.follow(settings, group["params"], rule)
         return course
 
-    def _jobs(self, course: Course, params: list[Tensor], grads: list[Tensor]) -> Iterator[Job]:
-        """What is to be stepped with which scalars: all at once, unless states differ in age."""
-        rule = course.rule
-        cohort = course.cohort(params, self.names, rule)
+    def _arranged(self, course: Course, params: list[Tensor]) -> tuple[list[State], set[int]]:
+        """The states of some parameters, ready to be stepped, and the places of those that begin.
+
+        Nothing is counted or stepped before this is done for all groups: it may complain.
+        """
+        cohort = course.cohort(params, self.names, course.rule)
         has_state = bool(self.counts or course.has_states or self.carried)
         states = list(map(self.state.__getitem__, params)) if has_state else [{}] * len(params)
-        fresh: set[int] = set()
-        if not cohort.holds(states):
-            fresh = self._complete(rule, params, states)
-            cohort.arrange(states)
+        if cohort.holds(states):
+            return states, set()
+        fresh = self._complete(course.rule, params, states)
+        cohort.arrange(states)
+        return states, fresh
+
+    def _jobs(
+        self,
+        course: Course,
+        params: list[Tensor],
+        grads: list[Tensor],
+        states: list[State],
+        fresh: set[int],
+    ) -> Iterator[Job]:
+        """What is to be stepped with which scalars: all at once, unless states differ in age."""
+        rule = course.rule
         kept = {"step": torch.float32} if self.counts else {}
         kept |= dict.fromkeys(self.carried.values(), torch.float64)
         columns = course.columns(params, kept)
@@ -146,7 +174,7 @@ class RuleOptimizer(Optimizer):
                 column.write(memory[name], places)
             form = rule.at(int(step))
             if places is None and form is rule:
-                yield rule, cohort, grads, scalars
+                yield rule, course.cohort(params, self.names, rule), grads, scalars
                 return
             these = range(len(params)) if places is None else places
             part = course.cohort([params[place] for place in these], self.names, form)
@@ -202,11 +230,18 @@ class RuleOptimizer(Optimizer):
         if self.counts:
             state.setdefault("step", torch.tensor(0.0))
         exact = param.detach().to(exact_dtype(param.dtype))
+        taken = {here(exact).data_ptr()}
         for name, value in rule.init(exact).items():
             key = self.names.get(name, name)
             if state.get(key) is None:
-                is_param = here(value).data_ptr() == here(exact).data_ptr()
-                state[key] = value.clone() if is_param else value
+                lies = here(value).data_ptr()
+                value = value.contiguous() if 0 in here(value).stride() else value
+                state[key] = value.clone() if lies in taken else value
+                taken.add(lies)
+        for key in (self.names.get(name, name) for name in rule.common):
+            others = (held for held in self.state.values() if held is not state and key in held)
+            if (other := next(others, None)) is not None:
+                state[key] = other[key].to(state[key], copy=True)
         for name, value in rule.memory().items():
             state.setdefault(self.carried[name], torch.tensor(float(value), dtype=torch.float64))
 

@@ -50,6 +50,11 @@ def check_loaded(saved: Mapping[str, Any], needed: Sequence[str], known: set[str
     """
     missing = [key for key in needed if saved.get(key) is None]
     strange = [key for key in saved if key not in known and key not in needed]
+    for key in needed:
+        if saved.get(key) is not None and not isinstance(saved[key], Tensor):
+            raise UserError(f"the state dict's {key!r} must be a tensor, got {saved[key]!r}")
+    if strange and not missing:
+        raise UserError(f"the state dict has {strange[0]!r}: is it another optimizer's?")
     if saved and missing and strange:
         raise UserError(
             f"the state dict has {strange[0]!r} and no {missing[0]!r}: is it another optimizer's?"

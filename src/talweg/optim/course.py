@@ -96,7 +96,13 @@ class Course:
             or not _are_same(self._params, params)
         ):
             self._forget()
-            self.has_states = bool(rule.init(torch.empty(0)))
+            states = rule.init(torch.empty(0)).values()
+            self.has_states = bool(states)
+            self._is_whole = (
+                rule.is_per_tensor
+                or rule.gathers
+                or any(state.dtype != torch.float32 for state in states)  # a count, a mask
+            )
         self.rule = rule
         self._settings, self._params = settings, list(params)
         self._is_fixed = not any(isinstance(value, Tensor) for value in _leaves(settings))
@@ -117,7 +123,7 @@ class Course:
             if key not in self._cohorts:
                 if len(self._cohorts) >= MEMBERSHIPS:
                     self._cohorts.clear()
-                kind = Whole if rule.is_per_tensor or rule.gathers else Cohort
+                kind = Whole if self._is_whole else Cohort
                 self._cohorts[key] = kind(rule, params, names)
             self._last, self._form = self._cohorts[key], form
         return self._last

@@ -9,6 +9,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
@@ -125,6 +126,7 @@ class Library:
         self._step: Callable[..., None] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = os.getpid()
+        self._lock = threading.Lock()  # anew after a fork
         command = compiler()
         if command is None:
             self.failure = "no C++ compiler found"
@@ -158,18 +160,26 @@ class Library:
         Args:
             wait: Whether to wait for the compiler.
         """
-        process = self._process
-        if process is None:
+        if self._process is None:
             return self._step
         if os.getpid() != self._owner:  # a fork: the compiler is the other process's
             self._tidy.detach()
             self._start()
             return self.step(wait)
-        if wait or process.poll() is not None:
-            process.wait()
-            self._process = None
-            self._finish(process.returncode)
+        if not self._lock.acquire(blocking=wait):  # another thread sees to it
+            return self._step
+        try:
+            self._settle(wait)
+        finally:
+            self._lock.release()
         return self._step
+
+    def _settle(self, wait: bool) -> None:
+        process = self._process
+        if process is not None and (wait or process.poll() is not None):
+            process.wait()
+            self._finish(process.returncode)
+            self._process = None
 
     def _finish(self, status: int) -> None:
         try:

@@ -53,7 +53,7 @@ STEP = """
 extern "C" void step(int64_t, const int64_t* sizes, const int64_t* table, const double* scalars,
                      int64_t threads) {{
   const int64_t total = sizes[0], columns = sizes[1], rows = (total + columns - 1) / columns;
-  const int64_t slabs = std::max<int64_t>(1, std::min<int64_t>(rows, {slabs}));
+  const int64_t slabs = std::max<int64_t>(1, std::min<int64_t>(rows / {tall}, {slabs}));
   threads = std::max<int64_t>(1, std::min<int64_t>({{threads, slabs, total / {grain}}}));
   P* __restrict p = (P*)table[0];
   const P* __restrict g = (const P*)table[1];
@@ -102,11 +102,13 @@ class _Recorder(Recorder):
         if operation not in SUMS:
             return super().line(name, operation, args, result)
         (given, *more), of = args, self.word(args[0])
+        if given.ndim == 0 or given.dtype == torch.bool:
+            raise UnwritableError("a sum of a single number, or of a mask")
         if operation == "linalg_vector_norm.default":
             if more not in ([], [2]):
                 raise UnwritableError("a norm of another order")
             return Line(name, of, "norm", result.shape, (of,), tuple(range(given.ndim)))
-        over = more[0] if more else list(range(given.ndim))
+        over = (more[0] if more else None) or list(range(given.ndim))
         kind = "mean" if operation.startswith("mean") else "sum"
         sides = tuple(side % given.ndim for side in over) if given.ndim else ()
         return Line(name, of, kind, result.shape, (of,), sides)
@@ -179,6 +181,7 @@ class _Writer:
                 found.append(f"  {name} = {line.value};")
             else:
                 value = self.at(line.value, {kind: "i"})
+                value = f"bool({value})" if line.type == "bool" else value
                 found.append(f"  for (int64_t i = 0; i < {kind}; ++i) {name}[i] = {value};")
         return found
 
@@ -312,7 +315,10 @@ def written_whole(
     names = {id(tensor): f"x{i}" for i, tensor in enumerate(arrays)}
     names |= {id(tensor): f"c{i}" for i, tensor in enumerate(numbers)}
     recorder = _Recorder(names)
+    recorder.real = exact
     try:
+        if any(value.dtype != exact for value in old.values()):
+            raise UnwritableError("a state of another dtype")
         with torch.no_grad(), recorder:
             given = dict(zip(scalars, numbers, strict=True))
             moved, new = rule.step(params, grad, old, given)
@@ -321,7 +327,7 @@ def written_whole(
         kinds |= {f"c{i}": ONE for i in range(len(scalars))}
         writer = _Writer(recorder.lines, shape, kinds)
         text = _text(writer, results, len(scalars))
-    except UnwritableError:
+    except Exception:  # not of this rule: what it cannot do at all, it says when it is run
         return None
     stored = STORED["same" if exact == dtype else "bfloat16"]
     has_rows = bool({ROWS, COLUMNS} & set(writer.kinds.values()))
@@ -340,6 +346,8 @@ def _text(writer: _Writer, results: Sequence[str], count: int) -> str:
             declared.append(f"  T* __restrict {name}_ = (T*)table[{place}];")
             written.append((result, f"{name}_[at + j] = {result};"))
             continue
+        if result in arrays and result != name:
+            raise UnwritableError("a state that is handed on to another")
         declared.append(f"  T* __restrict {name} = (T*)table[{place}];")
         many = {ONE: "1"}.get(writer.kinds[name], writer.kinds[name])
         value = writer.at(result, {writer.kinds[name]: "i"})
@@ -353,6 +361,7 @@ def _text(writer: _Writer, results: Sequence[str], count: int) -> str:
     body += [writer.over(last, full, written), *after]
     return STEP.format(
         slabs=SLABS,
+        tall=8 if COLUMNS in writer.kinds.values() else 1,  # a slab has a number for each column
         grain=BLOCK,
         declared="\n".join([*declared, *writer.declared()]),
         body="\n".join(body),

@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
 from talweg import rules
-from talweg.core import Rule, Scalar
+from talweg.core import Rule, Scalar, UserError
 from talweg.optim.adaptive import MOMENTS, numbers_of
 from talweg.optim.base import RuleOptimizer
-from talweg.optim.cohort import State
 from talweg.optim.course import Group
 
 
@@ -70,20 +68,15 @@ class Prodigy(RuleOptimizer):
         numbers = numbers_of(group, "eps", "weight_decay", "d0")
         return rule.moved(**numbers, growth=group["d_coef"])
 
-    def _begin(self, param: Tensor, state: State, rule: Rule) -> None:
-        """A parameter that joins later has the estimate of the others."""
-        super()._begin(param, state, rule)
-        for other in self.state.values():
-            if other is not state and "grown" in other:
-                for key in ("grown", "d_numerator"):
-                    state[key] = other[key].to(state[key], copy=True)
-                return
+    def add_param_group(self, param_group: Group) -> None:
+        super().add_param_group(param_group)
+        first, new = (self.param_groups[place]["d0"] for place in (0, -1))
+        if not new > 0 or new != first:
+            self.param_groups.pop()
+            raise UserError(f"d0 must be positive and the same for all groups, got {new!r}")
 
     @property
-    def estimates(self) -> list[float]:
-        """The rate that each parameter group has found, without ``lr``; at first ``d0``."""
-        found: list[float] = []
-        for group in self.param_groups:
-            grown = [self.state[p]["grown"] for p in group["params"] if self.state.get(p)]
-            found.append(float(group["d0"]) * max([1.0, *(one.item() for one in grown)]))
-        return found
+    def estimate(self) -> float:
+        """The rate that was found so far, without ``lr``; at first ``d0``."""
+        held = (state["grown"] for state in self.state.values() if "grown" in state)
+        return float(self.param_groups[0]["d0"]) * next((one.item() for one in held), 1.0)

@@ -6,6 +6,7 @@ the rule itself.
 """
 
 import math
+import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,6 +50,9 @@ OPERATIONS: Mapping[str, str] = {
 }
 """PyTorch's operation → C++; what is missing makes a rule run as it stands."""
 
+IDLE = {"dtype", "layout", "device", "pin_memory", "memory_format"}
+"""Keywords of operations that make a tensor; the recorder looks at the dtype of what is made."""
+
 REAL = {torch.float32: "float", torch.float64: "double"}
 
 PRELUDE = """\
@@ -62,8 +66,8 @@ typedef {real} T;
 // As PyTorch has them: not a number wins.
 static inline T largest(T a, T b) {{ return (a != a || a > b) ? a : b; }}
 static inline T least(T a, T b) {{ return (a != a || a < b) ? a : b; }}
-static inline T clamped(T x, T low) {{ return x < low ? low : x; }}
-static inline T clamped(T x, T low, T high) {{ return x < low ? low : x > high ? high : x; }}
+static inline T clamped(T x, T low) {{ return (low != low || x < low) ? low : x; }}
+static inline T clamped(T x, T low, T high) {{ return least(clamped(x, low), high); }}
 """
 
 STORED = {
@@ -158,6 +162,8 @@ class Recorder(TorchDispatchMode):
     """
 
     operations: Mapping[str, str] = OPERATIONS
+    real = torch.float32
+    """What everything but a mask is in."""
 
     @property
     def known(self) -> Container[str]:
@@ -178,11 +184,15 @@ class Recorder(TorchDispatchMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         operation = str(func).removeprefix("aten.")
-        if operation not in self.known or (kwargs or {}).get("alpha", 1) != 1:
+        more = {key: value for key, value in (kwargs or {}).items() if key not in IDLE}
+        if operation not in self.known or more not in ({}, {"alpha": 1}):
             raise UnwritableError(operation)
         result = func(*args, **(kwargs or {}))
-        if not isinstance(result, Tensor):
+        given = next((value.dtype for value in args if isinstance(value, Tensor)), None)
+        if not isinstance(result, Tensor) or result.dtype not in (self.real, torch.bool):
             raise UnwritableError(operation)
+        if "dtype" in (kwargs or {}) and given not in (None, result.dtype):
+            raise UnwritableError(f"{operation} to another dtype")
         self.lines.append(self.line(f"v{len(self.lines)}", operation, args, result))
         self._names[id(result)] = self.lines[-1].name
         self._alive += [args, result]
@@ -194,8 +204,11 @@ class Recorder(TorchDispatchMode):
         Raises:
             UnwritableError: If it cannot be.
         """
+        form = self.operations[operation]
+        if len(args) > 1 + max(map(int, re.findall(r"\{(\d)\}", form)), default=len(args)):
+            raise UnwritableError(f"{operation} with more arguments")
         words = [self.word(value) for value in args]
-        value = self.operations[operation].format(*words, all=", ".join(words))
+        value = form.format(*words, all=", ".join(words))
         kind = "bool" if result.dtype == torch.bool else "T"
         made_from = tuple(self.word(value) for value in args if isinstance(value, Tensor))
         return Line(name, value, kind, result.shape, made_from)
@@ -231,13 +244,14 @@ def written(
     names = {id(tensor): f"x{i}" for i, tensor in enumerate(arrays)}
     names |= {id(tensor): f"c{i}" for i, tensor in enumerate(numbers)}
     recorder = Recorder(names)
+    recorder.real = exact
     old = dict(zip(states, arrays[2:], strict=True))
     try:
         with torch.no_grad(), recorder:
             given = dict(zip(scalars, numbers, strict=True))
             params, new = rule.step(arrays[0], arrays[1], old, given)
         results = [recorder.word(params), *(recorder.word(new[name]) for name in states)]
-    except UnwritableError:
+    except Exception:  # not of this rule: what it cannot do at all, it says when it is run
         return None
     columns = range(len(states))
     body = ["const T x0 = load(p[i]);", "const T x1 = load(g[i]);"]

@@ -1,7 +1,6 @@
 """Parameters that a rule steps tensor by tensor, because it needs more than single elements."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from operator import is_
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from talweg.core import State as RuleState
 from talweg.optim.cohort import State
 from talweg.optim.kernels import exact_dtype, step_in_place
 from talweg.optim.layout import here
-from talweg.optim.whole_kernels import kernel_of
+from talweg.optim.whole_kernels import WholeKernel, kernel_of
 
 
 def states_of(rule: Rule, param: Tensor) -> RuleState:
@@ -43,21 +42,26 @@ class Whole:
     def __init__(self, rule: Rule, params: Sequence[Tensor], names: Mapping[str, str]) -> None:
         self.params = list(params)
         self._rule = rule
-        self._kept = [states_of(rule, param) for param in params]
-        self._keys = [{name: names.get(name, name) for name in kept} for kept in self._kept]
+        self._names = names
         self._states: list[State] = []
-        self._kernels = [kernel_of(rule, param) for param in params]
+        self._keys: list[dict[str, str]] = []
+        self._kernels: list[WholeKernel | None] = []
+        self._marks: list[Any] = []
 
     def holds(self, states: Sequence[State]) -> bool:
-        """Whether the states are those of the last step, and whole."""
-        return (
-            len(states) == len(self._states)
-            and all(map(is_, states, self._states))
-            and all(
-                state.keys() >= set(keys.values())
-                for state, keys in zip(states, self._keys, strict=True)
-            )
-        )
+        """Whether parameters and states are what they were when they were arranged."""
+        if len(states) != len(self._states):
+            return False
+        try:
+            return self._found(states) == self._marks
+        except (AttributeError, KeyError):  # a state was taken away, or is no tensor any more
+            return False
+
+    def _found(self, states: Sequence[State]) -> list[Any]:
+        marks: list[Any] = [id(state) for state in states]
+        for param, state, keys in zip(self.params, states, self._keys, strict=True):
+            marks += [_mark(param), *(_mark(state[key]) for key in keys.values())]
+        return marks
 
     def arrange(self, states: Sequence[State]) -> None:
         """Looks at the states and puts them where and in what they are stepped.
@@ -65,11 +69,12 @@ class Whole:
         Raises:
             UserError: If a state has another shape than the rule keeps, or a parameter is sharded.
         """
-        for param, state, keys, kept in zip(
-            self.params, states, self._keys, self._kept, strict=True
-        ):
+        self._states, self._keys, self._kernels = [], [], []
+        for param, state in zip(self.params, states, strict=True):
             if here(param) is not param:
                 raise UserError("a rule that needs whole tensors cannot step sharded parameters")
+            kept = states_of(self._rule, param)
+            keys = {name: self._names.get(name, name) for name in kept}
             for name, key in keys.items():
                 held, usual = state[key], kept[name]
                 if held.shape != usual.shape:
@@ -78,7 +83,10 @@ class Whole:
                         f"{list(param.shape)}: was it loaded from another model?"
                     )
                 state[key] = held.to(param.device, usual.dtype)
+            self._keys.append(keys)
+            self._kernels.append(kernel_of(self._rule, param))
         self._states = list(states)
+        self._marks = self._found(states)
 
     def sums(self, grads: Sequence[Tensor], scalars: Scalars) -> dict[str, Tensor]:
         """What the rule gathers, of these parameters.
@@ -111,3 +119,7 @@ class Whole:
             if grad.shape != param.shape:
                 raise UserError("a gradient has not the size of its parameter")
             yield param, grad, {name: state[key] for name, key in keys.items()}
+
+
+def _mark(tensor: Tensor) -> tuple[Any, ...]:
+    return tensor.shape, tensor.dtype, tensor.device

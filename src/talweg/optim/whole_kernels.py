@@ -43,6 +43,8 @@ class WholeKernel:
         tensors = [param, grad, *state.values()]
         if Compiling.wanted is False or grad.dtype != self._dtype or grad.is_neg():
             return False
+        if grad.device != param.device:
+            return False
         if param.is_neg() or not all(map(Tensor.is_contiguous, tensors)):
             return False
         native = self._library.step(wait=True)

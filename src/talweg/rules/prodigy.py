@@ -77,7 +77,7 @@ class Prodigy(Rule):
 
     def sums(self, params: Tensor, grad: Tensor, state: State, scalars: Scalars) -> Scalars:
         return {
-            "along": (grad * (state["start"] - params)).sum(),
+            "along": scalars["lr"] * (grad * (state["start"] - params)).sum(),
             "size": self._distance(grad, state, scalars).abs().sum(),
         }
 
@@ -93,7 +93,7 @@ class Prodigy(Rule):
         d = scalars["d0"] * grown
         m = scalars["b1"] * state["m"] + scalars["1-b1"] * (d * grad)
         r = scalars["b2"] * state["r"] + scalars["1-b2"] * (d * grad) * (d * grad)
-        n = scalars["b3"] * state["n"] + d * grown * scalars["lr"] * scalars["along"]
+        n = scalars["b3"] * state["n"] + d * grown * scalars["along"]
         size = scalars["size"]
         estimate = torch.where(size > 0, scalars["growth"] * n / size, 0.0)
         later = torch.maximum(grown, estimate / scalars["d0"])
@@ -107,6 +107,10 @@ class Prodigy(Rule):
             "n": n,
             "grown": later,
         }
+
+    @property
+    def common(self) -> tuple[str, ...]:
+        return ("n", "grown")
 
     @property
     def gathers(self) -> bool:

@@ -64,7 +64,7 @@ class SOAP(Rule):
         for side in self._sides(params):
             size = params.shape[side]
             state[f"spread{side}"] = params.new_zeros(size, size)
-            state[f"turn{side}"] = params.new_zeros(size, size)
+            state[f"turn{side}"] = torch.eye(size, dtype=params.dtype, device=params.device)
         return state
 
     def scalars(self, t: Scalar) -> Scalars:
@@ -81,7 +81,10 @@ class SOAP(Rule):
         }
 
     def at(self, t: int) -> Rule:
-        kind = _First if t == 1 else _Turning if (t - 1) % self.frequency == 0 else SOAP
+        turns = (t - 1) % self.frequency == 0
+        if t > 1 and not turns:
+            return self
+        kind = _First if t == 1 else _Turning
         copy = object.__new__(kind)
         vars(copy).update(vars(self))
         return copy

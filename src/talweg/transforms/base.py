@@ -111,5 +111,9 @@ class Transform(Rule):
         return self.rule.gathers
 
     @property
+    def common(self) -> tuple[str, ...]:
+        return self.rule.common
+
+    @property
     def lr_range(self) -> tuple[float, float]:
         return self.rule.lr_range
