@@ -14,6 +14,13 @@ import talweg
 from talweg.core import UserError
 from talweg.explain.optax import MISSING, OPTIMIZERS
 
+NO_OPTIMIZERS = (
+    "differentially_private_aggregate",
+    "normalize",
+    "reduce_on_plateau",
+    "schedule_free_eval_params",
+    "split_real_and_imaginary",
+)
 BETAS = {"b1": [0.9, 0.5], "b2": [0.95]}
 EPS = {"eps": [1e-8, 0.1]}
 ROOT = [{"eps": 1e-8}, {"eps": 0.1}, {"eps": 0.0, "eps_root": 0.1}]
@@ -90,6 +97,12 @@ def test_every_optimizer_is_converted_or_named_as_missing():
         and getattr(optax, name, None) is made
         and "learning_rate" in str(inspect.signature(made))
     }
+    known |= {
+        f"contrib.{name}"
+        for name, made in vars(optax.contrib).items()
+        if inspect.isfunction(made) and not name.startswith(("scale_by", "hutchinson"))
+    }
+    known -= {f"contrib.{name}" for name in NO_OPTIMIZERS}
     assert known == OPTIMIZERS.keys() | MISSING.keys()
     assert set(GRID) == set(OPTIMIZERS)
 

@@ -12,9 +12,10 @@ from tests.rules.cases import START, on_tensors, valley_gradient
 import talweg
 from talweg import optim, rules
 from talweg.core import UserError
-from talweg.explain.pytorch import MISSING, OPTIMIZERS
+from talweg.explain.pytorch import MISSING, PYTORCH
 from talweg.transforms import Ascent, WeightDecay
 
+OPTIMIZERS = PYTORCH.optimizers
 BETAS = {"betas": [(0.9, 0.999), (0.5, 0.95)], "eps": [1e-8, 0.1]}
 DECAY = {"weight_decay": [0.0, 0.1]}
 EITHER = DECAY | {"decoupled_weight_decay": [False, True]}

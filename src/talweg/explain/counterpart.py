@@ -3,6 +3,8 @@
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from numbers import Real
 from typing import Any, Final, TypeAlias
 
 from talweg.core import Rule, UserError, choose
@@ -24,7 +26,7 @@ class Counterpart:
         settings: Its settings by the framework's names, with their defaults or `REQUIRED`.
         of: Registered name of a rule → the settings that make the optimizer that rule.
         names: The framework's name of a setting → the rule's, or as many of the rule's as it has
-            values; the same where it is missing.
+            values; the same where it is missing, and with a minus where the sign is another.
         note: What differs from talweg's rule, in a sentence or two.
         refused: Setting that cannot be converted → why.
     """
@@ -36,17 +38,22 @@ class Counterpart:
     note: str = ""
     refused: Mapping[str, str] = field(default_factory=dict[str, str])
 
-    @property
-    def called(self) -> dict[str, tuple[str, Any]]:
-        """The rule's name of a setting → the framework's, with its default."""
+    def called(self, given: Settings) -> dict[str, tuple[str, Any]]:
+        """The rule's name of a setting → the framework's, with what it is.
+
+        Args:
+            given: Settings that are not at their defaults.
+        """
         found: dict[str, tuple[str, Any]] = {}
-        for name, default in self.settings.items():
+        for name, value in {**self.settings, **given}.items():
             ours = self.names.get(name, name)
+            if name in self.refused:
+                continue
             if isinstance(ours, str):
-                found[ours] = (name, default)
+                found[ours.removeprefix("-")] = (name, value)
             else:
-                pairs = enumerate(zip(ours, default, strict=True))
-                found |= {one: (f"{name}[{place}]", value) for place, (one, value) in pairs}
+                pairs = enumerate(zip(ours, value, strict=True))
+                found |= {one: (f"{name}[{place}]", part) for place, (one, part) in pairs}
         return found
 
     def fields(self, settings: Settings) -> dict[str, Any]:
@@ -60,6 +67,30 @@ class Counterpart:
         return {ours: value for ours, value in named if ours in specs and value is not None}
 
 
+def maker(
+    shared: Settings, names: Mapping[str, str], refused: Mapping[str, str]
+) -> Callable[..., Counterpart]:
+    """What makes the counterparts of a framework, with what all of its optimizers have.
+
+    Args:
+        shared: Settings that every optimizer has.
+        names: As of `Counterpart`.
+        refused: As of `Counterpart`.
+    """
+
+    def made(
+        rule: Rule,
+        settings: Settings,
+        of: Mapping[str, Settings],
+        note: str = "",
+        own_refused: Mapping[str, str] | None = None,
+    ) -> Counterpart:
+        why = {**refused, **(own_refused or {})}
+        return Counterpart(rule, {**shared, **settings}, of, names, note, why)
+
+    return made
+
+
 @dataclass(frozen=True)
 class Framework:
     """The optimizers of a framework.
@@ -67,31 +98,41 @@ class Framework:
     Args:
         name: What people call it, such as ``"Keras"``.
         module: Where its optimizers live, such as ``"keras.optimizers"``.
-        optimizers: Those that talweg has a rule for.
+        rate: What its optimizers call the learning rate.
+        counterparts: Gives those that talweg has a rule for; asked once, when they are needed.
         missing: Those that it has none for → why, or nothing where it is just not there yet.
         rule_of: The rule that an optimizer follows, from its name and all of its settings.
         idle: Settings that leave the run as it is.
         note: What holds for all of its optimizers.
+        neutral: Setting → values that leave the run as it is, beside the default.
     """
 
     name: str
     module: str
-    optimizers: Mapping[str, Counterpart]
+    rate: str
+    counterparts: Callable[[], Mapping[str, Counterpart]]
     missing: Mapping[str, str]
     rule_of: Callable[[str, Settings], Rule]
     idle: frozenset[str]
     note: str
+    neutral: Mapping[str, tuple[Any, ...]] = field(default_factory=dict[str, tuple[Any, ...]])
+
+    @cached_property
+    def optimizers(self) -> Mapping[str, Counterpart]:
+        """Those that talweg has a rule for, by their names."""
+        return self.counterparts()
 
     def convert(self, optimizer: str, given: Settings) -> Rule:
         """The rule that makes the same run.
 
         Args:
-            optimizer: The optimizer's name in the framework.
+            optimizer: The optimizer's name in the framework, with or without its module.
             given: Its settings; the framework's defaults serve for the others.
 
         Raises:
             UserError: If there is no such optimizer or setting, or none like it in talweg.
         """
+        optimizer = optimizer.removeprefix("tf.").removeprefix(f"{self.module}.")
         path = f"{self.module}.{optimizer}"
         if optimizer in self.missing:
             why = self.missing[optimizer] or "talweg has no such rule yet"
@@ -104,22 +145,54 @@ class Framework:
             if name not in settings:
                 raise choose(f"setting of {path}", name, settings)
             settings[name] = plain(value)
-        for name, value in settings.items():
-            if value is REQUIRED:
-                raise UserError(f"{path} needs {name}")
-            if name in known.refused and value and value != known.settings[name]:
-                why = known.refused[name]
-                raise UserError(f"{path}: {name}={value!r} cannot be converted: {why}")
-            if name not in self.idle and (callable(value) or isinstance(value, Mapping)):
-                raise UserError(
-                    f"{path}: {name} must be a number, got a schedule; convert its first value "
-                    "and let talweg follow the schedule"
-                )
+            if name not in self.idle:
+                self._check(path, known, name, settings[name])
+        if settings[self.rate] is REQUIRED:
+            raise UserError(f"{path} needs {self.rate}")
         try:
             return self.rule_of(optimizer, settings)
         except ValueError as error:
             said = ", ".join(f"{name}={value!r}" for name, value in given.items())
             raise UserError(f"{path}({said}): {error}") from error
+
+    def _check(self, path: str, known: Counterpart, name: str, value: Any) -> None:
+        """Complains of a value that cannot be converted, or is of another kind than the default."""
+        default = known.settings[name]
+        if any(_equal(value, one) for one in (default, *self.neutral.get(name, ()))):
+            return
+        if name in known.refused:
+            why = known.refused[name]
+            raise UserError(f"{path}: {name}={value!r} cannot be converted: {why}")
+        if callable(value) or isinstance(value, Mapping):
+            raise UserError(
+                f"{path}: {name} must be a number, got a schedule; convert its first value "
+                "and let talweg follow the schedule"
+            )
+        if wanted := _unlike(default, value):
+            raise UserError(f"{path}: {name} must be {wanted}, got {value!r}")
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two values are the same; a truth value and a number are not."""
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+
+
+def _is_number(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, Real)
+
+
+def _unlike(default: Any, value: Any) -> str:
+    """What a value has to be to stand in a default's place, where it is not."""
+    if isinstance(default, bool):
+        return "" if isinstance(value, bool) else "True or False"
+    if isinstance(default, tuple):
+        places: tuple[Any, ...] = default
+        if isinstance(value, tuple) and len(value) == len(places):  # pyright: ignore[reportUnknownArgumentType]
+            pairs = zip(places, value, strict=True)  # pyright: ignore[reportUnknownArgumentType]
+            if all(_is_number(one) or (one is None and usual is None) for usual, one in pairs):
+                return ""
+        return f"{len(places)} numbers"
+    return "a number" if default is not None and not _is_number(value) else ""
 
 
 def without_momentum(rule: Rule) -> Rule:
@@ -154,6 +227,6 @@ def call(path: str, settings: Iterable[tuple[str, Any]]) -> str:
 
 def plain(value: Any) -> Any:
     """Numbers in place of arrays and tensors that hold just one."""
-    if isinstance(value, tuple):
-        return tuple(map(plain, value))
+    if isinstance(value, (tuple, list)):
+        return tuple(map(plain, value))  # pyright: ignore[reportUnknownArgumentType]
     return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value

@@ -85,7 +85,7 @@ class Explanation:
         if self.elsewhere:
             yield _names(self.settings, self.elsewhere, width)
             if any(one.differs for there in self.elsewhere for one in there.settings.values()):
-                yield Text("* not talweg's default", style="dim")
+                yield Text("* another value than talweg's", style="dim")
             yield _heading("The same run")
             yield from _same(self.elsewhere, width)
 

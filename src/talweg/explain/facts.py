@@ -138,10 +138,10 @@ def others(rule: Rule) -> tuple[str, ...]:
     """What goes by the rule's name in a framework and is not the same."""
     name = _base(rule).replace("-", "")
     return tuple(
-        f"{framework.module}.{theirs} is not the same: {why}."
+        f"{framework.module}.{theirs} is not {'converted' if '.' in theirs else 'the same'}: {why}."
         for framework in FRAMEWORKS.values()
         for theirs, why in framework.missing.items()
-        if why and theirs.lower().replace("_", "") == name
+        if why and theirs.rpartition(".")[2].replace("_", "").lower() == name
     )
 
 
@@ -241,16 +241,13 @@ def _elsewhere(
     given = {**dict.fromkeys(needed, specs["lr"].default), **known.of[base]}
     same = framework.convert(name, given)
     found: dict[str, Theirs] = {}
-    for ours, spec in specs.items():
-        if ours in known.called:
-            theirs, value = known.called[ours]
-            differs = value is not REQUIRED and (value or False) != spec.default
-            found[ours] = Theirs(theirs, value, differs)
-        elif ours in same.settings:
-            value = same.settings[ours]
-            found[ours] = Theirs("", value, value != spec.default)
-    rate, _ = known.called["lr"]
-    example = f'talweg.convert("{key}", "{name}", {rate}=0.01)'
+    called = known.called({**known.of[base]})
+    for ours in specs.keys() & (called.keys() | same.settings.keys()):
+        value = same.settings.get(ours)
+        theirs, typed = called.get(ours, ("", value))
+        differs = typed is not REQUIRED and (value or 0) != (rule.settings[ours] or 0)
+        found[ours] = Theirs(theirs, typed, differs)
+    example = f'talweg.convert("{key}", "{name}", {framework.rate}=0.01)'
     note = known.note if "weight_decay" in specs else known.note + _decay(framework, name, given)
     return Elsewhere(
         framework.name, path, call(path, given.items()), same, found, note.strip(), example

@@ -8,7 +8,7 @@ import struct
 from typing import Any
 
 from talweg.core import Rule, UserError
-from talweg.explain.counterpart import Counterpart, Framework, Settings, without_momentum
+from talweg.explain.counterpart import Counterpart, Framework, Settings, maker, without_momentum
 from talweg.rules import (
     LAMB,
     AdaDelta,
@@ -47,36 +47,21 @@ REFUSED = {
 }
 HAT = "epsilon is added before the bias of the mean square is corrected"
 BETAS = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
-
-
-def _counterpart(
-    rule: Rule,
-    settings: Settings,
-    of: dict[str, Settings],
-    note: str = "",
-    refused: dict[str, str] | None = None,
-) -> Counterpart:
-    return Counterpart(
-        rule,
-        {**SHARED, **settings},
-        of,
-        NAMES,
-        note,
-        {**REFUSED, **(refused or {})},
-    )
+_counterpart = maker(SHARED, NAMES, REFUSED)
 
 
 def _rule_of(optimizer: str, settings: Settings) -> Rule:
     known = OPTIMIZERS[optimizer]
     rule = without_momentum(known.rule.changed(**known.fields(settings)))
-    clips = [name for name in ("clipnorm", "global_clipnorm", "clipvalue") if settings[name]]
+    known_clips = ("clipnorm", "global_clipnorm", "clipvalue")
+    clips = [name for name in known_clips if settings[name] is not None]
     if len(clips) > 1:
         raise UserError(f"Keras takes one of {' and '.join(clips)}, not both")
-    if settings["clipvalue"]:
+    if settings["clipvalue"] is not None:
         rule = ClipValue(rule, settings["clipvalue"])
-    if settings["clipnorm"]:
+    if settings["clipnorm"] is not None:
         rule = ClipNorm(rule, settings["clipnorm"], slack=0.0, over="tensor")
-    if settings["global_clipnorm"]:
+    if settings["global_clipnorm"] is not None:
         rule = ClipNorm(rule, settings["global_clipnorm"], slack=0.0)
     if settings["weight_decay"]:
         rule = WeightDecay(rule, settings["weight_decay"])
@@ -205,10 +190,12 @@ MISSING = {
 KERAS = Framework(
     "Keras",
     "keras.optimizers",
-    OPTIMIZERS,
+    "learning_rate",
+    lambda: OPTIMIZERS,
     MISSING,
     _rule_of,
     frozenset({"name", "loss_scale_factor"}),
     "weight_decay is decoupled and around the rule, as WeightDecay; clipvalue is ClipValue, "
     "clipnorm ClipNorm of each tensor, global_clipnorm of the model, use_ema WeightAverage.",
+    {"weight_decay": (None, 0)},
 )

@@ -9,6 +9,7 @@ from talweg.explain.counterpart import (
     Counterpart,
     Framework,
     Settings,
+    maker,
     without_momentum,
 )
 from talweg.rules import (
@@ -48,24 +49,9 @@ REFUSED = {
 }
 BETAS = {"b1": 0.9, "b2": 0.999, "eps": 1e-8}
 ROOT = "eps_root is eps under the root: one of the two must be 0."
+CONTRIB = "optax.contrib is not covered: it was not compared with talweg's rules"
 NESTEROV = "Nesterov's form of this rule is not there"
-
-
-def _counterpart(
-    rule: Rule,
-    settings: Settings,
-    of: dict[str, Settings],
-    note: str = "",
-    refused: dict[str, str] | None = None,
-) -> Counterpart:
-    return Counterpart(
-        rule,
-        {"learning_rate": REQUIRED, **settings},
-        of,
-        NAMES,
-        note,
-        {**REFUSED, **(refused or {})},
-    )
+_counterpart = maker({"learning_rate": REQUIRED}, NAMES, REFUSED)
 
 
 def _rule_of(optimizer: str, settings: Settings) -> Rule:
@@ -227,12 +213,24 @@ MISSING = {
         ),
         "",
     ),
+    **dict.fromkeys(
+        (
+            "contrib.acprop", "contrib.ademamix", "contrib.adopt", "contrib.cocob",
+            "contrib.dadapt_adamw", "contrib.dog", "contrib.dowg", "contrib.dpsgd",
+            "contrib.galore", "contrib.madgrad", "contrib.mechanize", "contrib.momo",
+            "contrib.momo_adam", "contrib.muon", "contrib.prodigy", "contrib.sam",
+            "contrib.schedule_free", "contrib.schedule_free_adamw", "contrib.schedule_free_sgd",
+            "contrib.simplified_ademamix", "contrib.sophia",
+        ),
+        CONTRIB,
+    ),
 }  # fmt: skip
 
 OPTAX = Framework(
     "optax",
     "optax",
-    OPTIMIZERS,
+    "learning_rate",
+    lambda: OPTIMIZERS,
     MISSING,
     _rule_of,
     frozenset(),

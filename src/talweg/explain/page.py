@@ -1,9 +1,11 @@
 """The tables of ``docs/conversions.md``: ``python -m talweg.explain.page`` prints them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
 
 from talweg.explain.conversion import FRAMEWORKS
-from talweg.explain.counterpart import REQUIRED, Counterpart, Framework, short
+from talweg.explain.counterpart import REQUIRED, Counterpart, Framework, Settings, short
+from talweg.transforms import WeightDecay
 
 RATE = 1e-3
 """The learning rate where a framework has no default."""
@@ -23,10 +25,11 @@ def _section(framework: Framework) -> Iterator[str]:
     if refused := _refused(framework):
         yield from ("Cannot be converted, unless left at the default:", "", *refused, "")
     yield from ("Without a counterpart:", "")
+    reasons: dict[str, list[str]] = {}
     for name, why in framework.missing.items():
-        if why:
-            yield f"- `{name}`: {why}"
-    plain = [name for name, why in framework.missing.items() if not why]
+        reasons.setdefault(why, []).append(name)
+    plain = reasons.pop("", [])
+    yield from (f"- {_listed(names)}: {why}" for why, names in reasons.items())
     yield from (f"- not there yet: {_listed(plain)}", "") if plain else ("",)
 
 
@@ -36,13 +39,28 @@ def _usual(framework: Framework, name: str, known: Counterpart) -> str:
 
 
 def _names(framework: Framework) -> str:
-    found: dict[str, str] = {}
-    for known in framework.optimizers.values():
+    found: dict[tuple[str, str], list[str]] = {}
+    for optimizer, known in framework.optimizers.items():
         for theirs, ours in known.names.items():
             here = (ours,) if isinstance(ours, str) else ours
-            if theirs in known.settings and set(here) <= known.rule.specs.keys():
-                found[theirs] = ", ".join(f"`{name}`" for name in here)
-    return ", ".join(f"`{theirs}` is {ours}" for theirs, ours in found.items())
+            if theirs in known.settings and {name.lstrip("-") for name in here} <= set(_all(known)):
+                shown = ", ".join(f"{'−' * (name[0] == '-')}`{name.lstrip('-')}`" for name in here)
+                found.setdefault((theirs, shown), []).append(optimizer)
+    everywhere = {name: known.settings for name, known in framework.optimizers.items()}
+    return ", ".join(
+        f"`{theirs}`{_of(theirs, names, everywhere)} is {ours}"
+        for (theirs, ours), names in found.items()
+    )
+
+
+def _all(known: Counterpart) -> Iterable[str]:
+    return (*known.rule.specs, *(own.name for own in fields(WeightDecay)))
+
+
+def _of(setting: str, names: list[str], everywhere: Mapping[str, Settings]) -> str:
+    """Whose setting it is, where others have one of that name too."""
+    others = [name for name, own in everywhere.items() if setting in own and name not in names]
+    return f" of {_listed(names)}" if others else ""
 
 
 def _refused(framework: Framework) -> list[str]:

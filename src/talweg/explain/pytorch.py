@@ -9,14 +9,20 @@ import torch
 from talweg import optim
 from talweg.core import Rule, UserError, first_line
 from talweg.explain.counterpart import Counterpart, Framework, Settings, plain
-from talweg.rules import RULES
-from talweg.transforms import Ascent, Transform
+from talweg.rules import RULES, named
+from talweg.transforms import Ascent
 
-NAMES = {
+NAMES: dict[str, str | tuple[str, ...]] = {
     "betas": ("beta1", "beta2"),
     "etas": ("eta_minus", "eta_plus"),
     "step_sizes": ("step_min", "step_max"),
+    "decoupled_weight_decay": "decoupled",
 }
+OWN_NAMES: dict[str, dict[str, str | tuple[str, ...]]] = {
+    "Adafactor": {"beta2_decay": "-power", "eps": ("eps", "floor")},
+    "Muon": {"adjust_lr_fn": "adjust"},
+}
+"""As `NAMES`, of one optimizer."""
 IDLE = frozenset({"foreach", "fused", "capturable", "differentiable"})
 FORMS: dict[str, dict[str, Settings]] = {
     "SGD": {
@@ -88,19 +94,16 @@ def rule_of_live(optimizer: torch.optim.Optimizer) -> Rule:
     return _followed(_optimizer(kind.__name__, {}), numbers)
 
 
-def _kind(rule: Rule) -> tuple[type, ...]:
-    return (type(rule), *(_kind(rule.rule) if isinstance(rule, Transform) else ()))
-
-
 def _counterpart(name: str) -> Counterpart:
     kind = getattr(torch.optim, name)
     usual = inspect.signature(kind).parameters.items()
     settings = {key: spec.default for key, spec in usual if key != "params"}
     rule = _rule_of(name, {})
-    same = next((known.name for known in RULES.values() if _kind(known.rule) == _kind(rule)), None)
-    of: dict[str, Settings] = {} if same is None else {same: {}}
+    same = named(rule).name.partition("(")[0]
+    of: dict[str, Settings] = {same: {}} if same in RULES else {}
     spoken: Mapping[str, str] = getattr(optim, name).spoken
-    names = NAMES | {theirs: ours for ours, theirs in spoken.items()}
+    said = {theirs: ours for ours, theirs in spoken.items() if theirs.isidentifier()}
+    names: dict[str, str | tuple[str, ...]] = NAMES | said | OWN_NAMES.get(name, {})
     return Counterpart(rule, settings, of | FORMS.get(name, {}), names, NOTES.get(name, ""))
 
 
@@ -111,13 +114,19 @@ THEIRS = [
     and issubclass(kind, torch.optim.Optimizer)
     and kind is not torch.optim.Optimizer
 ]
-OPTIMIZERS = {name: _counterpart(name) for name in THEIRS if hasattr(optim, name)}
-MISSING = {name: WHY.get(name, "") for name in THEIRS if name not in OPTIMIZERS}
+MISSING = {name: WHY.get(name, "") for name in THEIRS if not hasattr(optim, name)}
+
+
+def _counterparts() -> dict[str, Counterpart]:
+    """Made when they are needed: an optimizer of torch's loads its compiler."""
+    return {name: _counterpart(name) for name in THEIRS if name not in MISSING}
+
 
 PYTORCH = Framework(
     "PyTorch",
     "torch.optim",
-    OPTIMIZERS,
+    "lr",
+    _counterparts,
     MISSING,
     _rule_of,
     IDLE,
