@@ -2,6 +2,8 @@
 
 import io
 import math
+import os
+import subprocess
 import sys
 from dataclasses import FrozenInstanceError, dataclass
 
@@ -163,8 +165,30 @@ def test_an_unknown_rule_is_told_as_everywhere():
 
 def test_the_command_prints_it(monkeypatch, capsys):
     assert command("adamw", monkeypatch) == 0
-    shown = "\n".join(line.rstrip() for line in capsys.readouterr().out.splitlines())
-    assert shown == str(talweg.explain("adamw"))
+    assert capsys.readouterr().out == f"{talweg.explain('adamw')}\n"
+
+
+def test_a_notebook_shows_the_text():
+    assert repr(talweg.explain("adam")) == str(talweg.explain("adam"))
+
+
+@pytest.mark.parametrize(("typed", "name"), [("RMSprop", "rmsprop"), ("AdamW", "adamw")])
+def test_pytorchs_spelling_is_understood(typed, name):
+    assert talweg.explain(typed) == talweg.explain(name)
+    assert talweg.explain(f"{typed}(eps=0.1)").name == f"{name}(eps=0.1)"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_a_pipe_that_lacks_a_letter_gets_a_question_mark(encoding):
+    done = subprocess.run(
+        [sys.executable, "-m", "talweg", "explain", "sgd"],
+        env={**os.environ, "PYTHONIOENCODING": encoding, "COLUMNS": "80"},
+        capture_output=True,
+        check=True,
+    )
+    shown = str(talweg.explain("sgd")).encode(encoding, "replace").decode(encoding)
+    assert done.stdout.decode(encoding).splitlines() == shown.splitlines()
+    assert done.stderr == b""
 
 
 @pytest.mark.parametrize(

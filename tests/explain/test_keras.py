@@ -119,6 +119,25 @@ def test_transforms_are_around_the_rule():
         talweg.convert("keras", "SGD", clipvalue=0.5, clipnorm=0.5)
 
 
+@pytest.mark.parametrize("clip", ["clipnorm", "global_clipnorm"])
+def test_what_is_clipped_is_a_tensor_or_the_model(clip):
+    """Two variables, whose gradients are of different sizes."""
+    starts = [np.array([1.0, -2.0]), np.array([10.0, 20.0, -30.0])]
+    settings = {"learning_rate": 0.1, "momentum": 0.5, clip: 3.0}
+    optimizer = theirs("SGD", **settings)
+    variables = [keras.Variable(start, dtype="float64") for start in starts]
+    params = [torch.nn.Parameter(torch.from_numpy(start)) for start in starts]
+    ours = talweg.optim.OfRule(params, talweg.convert("keras", "SGD", **settings))
+    for _ in range(5):
+        optimizer.apply([variable.value.detach() for variable in variables], variables)
+        for param in params:
+            param.grad = param.detach().clone()
+        ours.step()
+    for variable, param in zip(variables, params, strict=True):
+        shown = keras.ops.convert_to_numpy(variable)
+        np.testing.assert_allclose(param.detach(), shown, rtol=1e-6)
+
+
 def test_the_average_is_keras():
     optimizer = theirs("Adam", learning_rate=0.02, use_ema=True, ema_momentum=0.8)
     run(optimizer)

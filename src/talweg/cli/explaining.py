@@ -14,4 +14,8 @@ def show(
     ],
 ) -> None:
     """Explain a rule: formula, settings, and what PyTorch, Keras and optax make of it."""
-    Console(highlight=False).print(explain(rule))
+    console, about = Console(highlight=False), explain(rule)
+    if console.is_terminal:
+        console.print(about)
+    else:
+        print(about.text(console.width))

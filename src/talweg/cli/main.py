@@ -1,6 +1,7 @@
 """The `talweg` command: its subcommands, and errors as one line."""
 
 import sys
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -54,6 +55,9 @@ def options(
 
 def main() -> None:
     """Runs the command line; bad input is told in one line, with exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # what its encoding lacks is shown as "?"
+            stream.reconfigure(errors="replace")
     try:
         code = app(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

@@ -13,13 +13,13 @@ from talweg.core import Rule
 from talweg.explain import facts
 from talweg.explain.counterpart import short
 from talweg.explain.facts import Elsewhere, Part, Setting, Theirs, shown
-from talweg.rules import NamedRule, named
+from talweg.rules import RULES, NamedRule, named
 
 WIDTH = 80
 """Columns of the text that ``str`` gives."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """What a rule is, what each setting does, and what other frameworks call it.
 
@@ -60,11 +60,23 @@ class Explanation:
         """Where the rule and what is around it come from."""
         return " ".join(part.source for part in self.parts if part.source)
 
+    def text(self, width: int = WIDTH) -> str:
+        """The text without colours.
+
+        Args:
+            width: Its columns.
+        """
+        page = io.StringIO()
+        Console(file=page, width=width, color_system=None, highlight=False).print(self)
+        return "\n".join(line.rstrip() for line in page.getvalue().splitlines())
+
     def __str__(self) -> str:
         """The text without colours, in 80 columns."""
-        page = io.StringIO()
-        Console(file=page, width=WIDTH, color_system=None, highlight=False).print(self)
-        return "\n".join(line.rstrip() for line in page.getvalue().splitlines())
+        return self.text()
+
+    def __repr__(self) -> str:
+        """The same, so that a notebook shows it."""
+        return self.text()
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
@@ -105,7 +117,7 @@ def explain(rule: str | Rule | NamedRule) -> Explanation:
     >>> about.settings[0].usual
     '0.001 – 10'
     """
-    known = named(rule)
+    known = named(_in_small_letters(rule) if isinstance(rule, str) else rule)
     parts = facts.parts(known.rule)
     said = {name: text for part in parts for name, text in part.arguments.items()}
     return Explanation(
@@ -118,6 +130,12 @@ def explain(rule: str | Rule | NamedRule) -> Explanation:
         facts.elsewhere(known.rule),
         facts.others(known.rule),
     )
+
+
+def _in_small_letters(typed: str) -> str:
+    """``"AdamW"``, as PyTorch spells it, is adamw."""
+    name, bracket, options = typed.partition("(")
+    return f"{name.lower()}{bracket}{options}" if name.strip().lower() in RULES else typed
 
 
 def _heading(text: str) -> Text:
