@@ -13,9 +13,10 @@ from rich.console import Console
 import talweg
 from talweg.cli import main
 from talweg.core import UserError
+from talweg.explain.counterpart import REQUIRED
 from talweg.explain.facts import parts
 from talweg.rules import RULES, SGD, Adam, Lion, Momentum, named
-from talweg.transforms import Ascent, WeightAverage, WeightDecay
+from talweg.transforms import Ascent, ClipNorm, WeightAverage, WeightDecay
 
 over_rules = pytest.mark.parametrize("name", RULES)
 
@@ -86,10 +87,12 @@ def test_what_is_said_of_other_frameworks_holds(name):
     assert {there.framework for there in about.elsewhere} <= {"PyTorch", "Keras", "optax"}
     for there in about.elsewhere:
         for ours, theirs in there.settings.items():
-            default = about.rule.specs[ours].default
+            value = there.rule.settings.get(ours, 0)
+            if theirs.value is not REQUIRED:
+                assert theirs.differs is (value != about.rule.settings[ours])
             if not theirs.name:
-                assert there.rule.settings[ours] == theirs.value
-                assert theirs.differs is (theirs.value != default)
+                assert value == theirs.value
+        assert there.has_form
         rule = eval(there.example, {"talweg": talweg})
         assert math.isclose(rule.settings["lr"], 0.01)
 
@@ -132,6 +135,80 @@ def test_transforms_are_explained_from_the_inside_out():
     assert [part.name for part in about.parts] == ["Lion", "WeightDecay", "WeightAverage", "Ascent"]
     assert "decoupled" in {one.name for one in about.settings}
     assert [there.path for there in about.elsewhere] == ["keras.optimizers.Lion", "optax.lion"]
+
+
+def in_frameworks(rule) -> list[tuple[str, bool]]:
+    return [(there.call, there.has_form) for there in talweg.explain(rule).elsewhere]
+
+
+@pytest.mark.parametrize(
+    ("rule", "calls"),
+    [
+        (
+            "adamw(decoupled=false)",
+            [
+                ("torch.optim.Adam(weight_decay=0.01)", True),
+                ("keras.optimizers.AdamW()", False),
+                ("optax.adamw(learning_rate=0.001)", False),
+            ],
+        ),
+        (
+            "momentum(form=average)",
+            [
+                ("torch.optim.SGD(momentum=0.9)", False),
+                ("keras.optimizers.SGD(momentum=0.9)", False),
+                ("optax.sgd(learning_rate=0.01, momentum=0.9)", False),
+            ],
+        ),
+        (
+            ClipNorm(Adam(), 0.5),
+            [
+                ("torch.optim.Adam()", False),
+                ("keras.optimizers.Adam(global_clipnorm=0.5)", True),
+                ("optax.adam(learning_rate=0.001)", False),
+            ],
+        ),
+        (
+            "rmsprop(centered=true)",
+            [
+                ("torch.optim.RMSprop(centered=True)", True),
+                ("keras.optimizers.RMSprop(centered=True)", True),
+                ("optax.rmsprop(learning_rate=0.001, centered=True)", True),
+            ],
+        ),
+        (Ascent(Adam()), [
+            ("torch.optim.Adam(maximize=True)", True),
+            ("keras.optimizers.Adam()", False),
+            ("optax.adam(learning_rate=0.001)", False),
+        ]),
+    ],
+)  # fmt: skip
+def test_a_form_is_made_elsewhere_or_said_not_to_be(rule, calls):
+    assert in_frameworks(rule) == calls
+    assert ("No setting of" in str(talweg.explain(rule))) is not all(made for _, made in calls)
+
+
+def test_the_kind_of_decay_is_told_with_decay_too():
+    notes = [there.note for there in talweg.explain("adamw").elsewhere]
+    assert all("weight_decay is decoupled." in note for note in notes)
+    assert "weight_decay is coupled." in talweg.explain("adam").elsewhere[0].note
+
+
+def test_a_transforms_title_says_what_is_inside():
+    assert talweg.explain(WeightDecay(ClipNorm(Adam()))).label == "WeightDecay(ClipNorm(Adam))"
+
+
+def test_what_is_elsewhere_is_of_the_rule_at_hand():
+    torch, _ = talweg.explain("amsgrad").elsewhere
+    assert str(torch.settings["amsgrad"]) == "amsgrad=True"
+    (torch,) = talweg.explain("muon").elsewhere
+    assert torch.settings["adjust"].name == "adjust_lr_fn"
+    (torch,) = talweg.explain("adafactor").elsewhere
+    shown = [str(torch.settings[name]) for name in ("power", "eps", "floor")]
+    assert shown == ["beta2_decay=-0.8", "eps[0]=None", "eps[1]=0.001"]
+    assert not any(torch.settings[name].differs for name in ("power", "eps", "floor"))
+    keras, _ = talweg.explain("lamb").elsewhere
+    assert str(keras.settings["weight_decay"]) == "always 0"
 
 
 def test_what_only_has_the_name_is_named():

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from talweg.core import Rule, UserError, choose
 from talweg.rules import SGD, Momentum
+from talweg.transforms import Transform
 
 Settings: TypeAlias = Mapping[str, Any]
 """A framework's names of settings → values."""
@@ -105,6 +106,7 @@ class Framework:
         idle: Settings that leave the run as it is.
         note: What holds for all of its optimizers.
         neutral: Setting → values that leave the run as it is, beside the default.
+        around: Transform → the settings that put it around a rule, as far as there are such.
     """
 
     name: str
@@ -116,6 +118,7 @@ class Framework:
     idle: frozenset[str]
     note: str
     neutral: Mapping[str, tuple[Any, ...]] = field(default_factory=dict[str, tuple[Any, ...]])
+    around: Callable[[Transform], Settings] = lambda _: {}
 
     @cached_property
     def optimizers(self) -> Mapping[str, Counterpart]:

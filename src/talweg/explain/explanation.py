@@ -14,6 +14,7 @@ from talweg.explain import facts
 from talweg.explain.counterpart import short
 from talweg.explain.facts import Elsewhere, Part, Setting, Theirs, shown
 from talweg.rules import RULES, NamedRule, named
+from talweg.transforms import Transform
 
 WIDTH = 80
 """Columns of the text that ``str`` gives."""
@@ -98,7 +99,7 @@ class Explanation:
             yield _names(self.settings, self.elsewhere, width)
             if any(one.differs for there in self.elsewhere for one in there.settings.values()):
                 yield Text("* another value than talweg's", style="dim")
-            yield _heading("The same run")
+            yield _heading("There, with their defaults")
             yield from _same(self.elsewhere, width)
 
 
@@ -122,7 +123,7 @@ def explain(rule: str | Rule | NamedRule) -> Explanation:
     said = {name: text for part in parts for name, text in part.arguments.items()}
     return Explanation(
         known.name,
-        known.label,
+        known.label if known.name.partition("(")[0] in RULES else _title(known.rule),
         known.rule,
         parts,
         facts.settings(known.rule, said),
@@ -130,6 +131,12 @@ def explain(rule: str | Rule | NamedRule) -> Explanation:
         facts.elsewhere(known.rule),
         facts.others(known.rule),
     )
+
+
+def _title(rule: Rule) -> str:
+    """``"WeightDecay(ClipNorm(Adam))"``."""
+    name = type(rule).__name__
+    return f"{name}({_title(rule.rule)})" if isinstance(rule, Transform) else name
 
 
 def _in_small_letters(typed: str) -> str:
@@ -223,6 +230,8 @@ def _cell(theirs: Theirs | None, room: int) -> Text:
 
 def _same(elsewhere: Sequence[Elsewhere], width: int) -> Iterator[RenderableType]:
     for there in elsewhere:
+        if not there.has_form:
+            yield _lines(f"No setting of {there.path} makes this form. The nearest:", width)
         yield _lines(f"{there.call} = {short(there.rule)}", width, hang="    ")
         if there.note:
             note = _lines(there.note, width, "    ")

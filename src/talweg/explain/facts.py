@@ -9,7 +9,7 @@ from typing import Any
 
 from talweg.core import Rule, UserError
 from talweg.explain.conversion import FRAMEWORKS
-from talweg.explain.counterpart import REQUIRED, Counterpart, Framework, Settings, call
+from talweg.explain.counterpart import REQUIRED, Framework, Settings, call
 from talweg.rules import RULES, named
 from talweg.transforms import Transform, WeightDecay
 
@@ -89,6 +89,7 @@ class Elsewhere:
         path: The optimizer, such as ``"keras.optimizers.Adam"``.
         call: What makes it this rule, such as ``"keras.optimizers.Adam(amsgrad=True)"``.
         rule: What that is in talweg, with all the defaults that differ.
+        has_form: Whether that has the transforms and the options of the rule that is explained.
         settings: talweg's name of a setting → the framework's.
         note: What else differs.
         example: How settings are converted.
@@ -98,6 +99,7 @@ class Elsewhere:
     path: str
     call: str
     rule: Rule
+    has_form: bool
     settings: Mapping[str, Theirs]
     note: str
     example: str
@@ -124,13 +126,11 @@ def settings(rule: Rule, said: Mapping[str, str]) -> tuple[Setting, ...]:
 
 
 def elsewhere(rule: Rule) -> tuple[Elsewhere, ...]:
-    """The rule in each framework that has it."""
-    base = _base(rule)
+    """The rule in each framework that has it, or what is nearest there."""
     return tuple(
-        _elsewhere(key, framework, name, known, rule, base)
+        _elsewhere(key, framework, *found, rule)
         for key, framework in FRAMEWORKS.items()
-        for name, known in framework.optimizers.items()
-        if base in known.of
+        if (found := _nearest(framework, rule))
     )
 
 
@@ -232,35 +232,103 @@ def _usual(rule: Rule, spec: Field[Any]) -> str:
     return " – ".join(map(shown, map(float, usual))) if usual else ""
 
 
+def _nearest(framework: Framework, rule: Rule) -> tuple[str, Settings, bool] | None:
+    """The optimizer most like a rule, the settings for it, and whether they make its form."""
+    tries = list(_tries(framework, rule))
+    for name, given in tries:
+        try:
+            made = framework.convert(name, _whole(framework, name, given, rule))
+        except UserError:
+            continue
+        if _has_form(made, rule):
+            return name, given, True
+    return (*tries[0], False) if tries else None
+
+
+def _tries(framework: Framework, rule: Rule) -> Iterator[tuple[str, Settings]]:
+    """Optimizers and settings for a rule, the plainest of the likeliest first."""
+    layers = list(_layers(rule))
+    names = list(dict.fromkeys(named(layer).name.partition("(")[0] for layer in layers))
+    found = [
+        (base, name)
+        for base in names
+        for name, known in framework.optimizers.items()
+        if base in known.of
+    ]
+    around = {k: v for layer in layers[:-1] for k, v in framework.around(layer).items()}  # pyright: ignore[reportArgumentType]
+    for base, name in found:
+        known = framework.optimizers[name]
+        usual = RULES[base].rule.settings
+        called = known.called(known.of[base])
+        form = {
+            called[ours][0]: value
+            for ours, value in rule.settings.items()
+            if ours in called and value != usual.get(ours, value) and isinstance(value, (bool, str))
+        }
+        more = {key: value for key, value in (form | around).items() if key in known.settings}
+        yield name, known.of[base]
+        yield name, {**known.of[base], **more}
+
+
+def _layers(rule: Rule) -> Iterator[Rule]:
+    """The rule with all that is around it, then without the outermost, down to the rule alone."""
+    yield rule
+    if isinstance(rule, Transform):
+        yield from _layers(rule.rule)
+
+
+def _has_form(made: Rule, rule: Rule) -> bool:
+    """Whether a converted rule has the transforms and the options that were asked for.
+
+    Options that are as the rule's registered form has them may be another framework's own.
+    """
+    base = RULES.get(_base(rule))
+    if base is not None and rule.structure == base.rule.structure:
+        return True
+    if [type(layer) for layer in _layers(made)] != [type(layer) for layer in _layers(rule)]:
+        return False
+    usual = {} if base is None else base.rule.settings
+    return all(
+        made.settings[name] == value
+        for name, value in rule.settings.items()
+        if rule.specs[name].metadata["kind"] == "option"
+        and (name not in usual or value != usual[name])
+    )
+
+
+def _whole(framework: Framework, name: str, given: Settings, rule: Rule) -> Settings:
+    """Settings with a rate where there has to be one."""
+    needs = framework.optimizers[name].settings[framework.rate] is REQUIRED
+    return {**({framework.rate: rule.specs["lr"].default} if needs else {}), **given}
+
+
 def _elsewhere(
-    key: str, framework: Framework, name: str, known: Counterpart, rule: Rule, base: str
+    key: str, framework: Framework, name: str, chosen: Settings, has_form: bool, rule: Rule
 ) -> Elsewhere:
-    specs = rule.specs
+    specs, known = rule.specs, framework.optimizers[name]
     path = f"{framework.module}.{name}"
-    needed = [setting for setting, default in known.settings.items() if default is REQUIRED]
-    given = {**dict.fromkeys(needed, specs["lr"].default), **known.of[base]}
+    given = _whole(framework, name, chosen, rule)
     same = framework.convert(name, given)
     found: dict[str, Theirs] = {}
-    called = known.called({**known.of[base]})
+    called = known.called(chosen)
     for ours in specs.keys() & (called.keys() | same.settings.keys()):
         value = same.settings.get(ours)
         theirs, typed = called.get(ours, ("", value))
         differs = typed is not REQUIRED and (value or 0) != (rule.settings[ours] or 0)
         found[ours] = Theirs(theirs, typed, differs)
     example = f'talweg.convert("{key}", "{name}", {framework.rate}=0.01)'
-    note = known.note if "weight_decay" in specs else known.note + _decay(framework, name, given)
-    return Elsewhere(
-        framework.name, path, call(path, given.items()), same, found, note.strip(), example
-    )
+    note = (known.note + _decay(framework, name, given)).strip()
+    written = call(path, given.items())
+    return Elsewhere(framework.name, path, written, same, has_form, found, note, example)
 
 
 def _decay(framework: Framework, name: str, given: Settings) -> str:
-    """What an optimizer's weight decay is, for a rule that has none of its own."""
+    """What an optimizer's weight decay is, where it is around the rule."""
     if "weight_decay" not in framework.optimizers[name].settings:
         return ""
     try:
         rule = framework.convert(name, {**given, "weight_decay": 0.1})
     except UserError:
         return ""
-    assert isinstance(rule, WeightDecay)
-    return f" weight_decay is {'decoupled' if rule.decoupled else 'coupled'}."
+    decay = next((layer for layer in _layers(rule) if isinstance(layer, WeightDecay)), None)
+    return f" weight_decay is {'decoupled' if decay.decoupled else 'coupled'}." if decay else ""

@@ -20,7 +20,7 @@ from talweg.rules import (
     NAdam,
     RMSProp,
 )
-from talweg.transforms import ClipNorm, ClipValue, WeightAverage, WeightDecay
+from talweg.transforms import ClipNorm, ClipValue, Transform, WeightAverage, WeightDecay
 
 SHARED: Settings = {
     "weight_decay": None,
@@ -68,6 +68,21 @@ def _rule_of(optimizer: str, settings: Settings) -> Rule:
     if settings["use_ema"]:
         rule = WeightAverage(rule, settings["ema_momentum"])
     return rule
+
+
+def _around(transform: Transform) -> Settings:
+    match transform:
+        case WeightDecay():
+            return {"weight_decay": transform.weight_decay}
+        case ClipValue():
+            return {"clipvalue": transform.limit}
+        case ClipNorm():
+            name = "clipnorm" if transform.over == "tensor" else "global_clipnorm"
+            return {name: transform.max_norm}
+        case WeightAverage():
+            return {"use_ema": True, "ema_momentum": transform.decay}
+        case _:
+            return {}
 
 
 def read(optimizer: Any) -> tuple[str, dict[str, Any]]:
@@ -198,4 +213,5 @@ KERAS = Framework(
     "weight_decay is decoupled and around the rule, as WeightDecay; clipvalue is ClipValue, "
     "clipnorm ClipNorm of each tensor, global_clipnorm of the model, use_ema WeightAverage.",
     {"weight_decay": (None, 0)},
+    _around,
 )

@@ -26,7 +26,7 @@ from talweg.rules import (
     RMSProp,
     Yogi,
 )
-from talweg.transforms import WeightDecay
+from talweg.transforms import Transform, WeightDecay
 
 AT_ONCE = 1e6
 """NAdam's psi with which the look-ahead's momentum is ``b1`` from the first step."""
@@ -68,6 +68,10 @@ def _rule_of(optimizer: str, settings: Settings) -> Rule:
         decoupled = not isinstance(rule, AdaDelta)
         return WeightDecay(rule, settings["weight_decay"], decoupled=decoupled)
     return rule
+
+
+def _around(transform: Transform) -> Settings:
+    return {"weight_decay": transform.weight_decay} if isinstance(transform, WeightDecay) else {}
 
 
 def _epsilon(rule: Rule, settings: Settings) -> dict[str, object]:
@@ -235,4 +239,5 @@ OPTAX = Framework(
     _rule_of,
     frozenset(),
     "weight_decay is decoupled and around the rule, as WeightDecay, but for adadelta.",
+    around=_around,
 )

@@ -10,7 +10,7 @@ from talweg import optim
 from talweg.core import Rule, UserError, first_line
 from talweg.explain.counterpart import Counterpart, Framework, Settings, plain
 from talweg.rules import RULES, named
-from talweg.transforms import Ascent
+from talweg.transforms import Ascent, Transform, WeightDecay
 
 NAMES: dict[str, str | tuple[str, ...]] = {
     "betas": ("beta1", "beta2"),
@@ -70,6 +70,17 @@ def _rule_of(optimizer: str, settings: Settings) -> Rule:
     own = {name: value for name, value in settings.items() if name not in IDLE}
     twin = _optimizer(optimizer, own)
     return _followed(twin, twin.param_groups[0])
+
+
+def _around(transform: Transform) -> Settings:
+    match transform:
+        case WeightDecay():
+            decoupled = {"decoupled_weight_decay": True} if transform.decoupled else {}
+            return {"weight_decay": transform.weight_decay, **decoupled}
+        case Ascent():
+            return {"maximize": True}
+        case _:
+            return {}
 
 
 def rule_of_live(optimizer: torch.optim.Optimizer) -> Rule:
@@ -132,4 +143,5 @@ PYTORCH = Framework(
     IDLE,
     "weight_decay is coupled but for AdamW and with decoupled_weight_decay; maximize is Ascent. "
     "talweg.optim has the same classes.",
+    around=_around,
 )
