@@ -39,13 +39,28 @@ def test_a_rules_docstring_says_all(name):
 
 
 @over_rules
-@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("width", [40, 50, 60, 80, 120])
 def test_it_fits_the_screen(name, width):
     lines = screen(name, width).splitlines()
     # What combines with the letter before it takes no room.
     assert max(len(line.replace("\N{COMBINING CIRCUMFLEX ACCENT}", "")) for line in lines) <= width
     assert "\x1b" not in "".join(lines)
     assert "\x1b" in screen(name, width, force_terminal=True)
+
+
+@over_rules
+@pytest.mark.parametrize("width", [40, 50, 60, 80])
+def test_nothing_is_cut_however_narrow_the_screen(name, width):
+    about, words = talweg.explain(name), screen(name, width).split()
+    text = " ".join(words)
+    for one in about.settings:
+        assert f"{one.name}:" in words or one.name in words
+        assert set(one.does.split()) <= set(words)
+    for there in about.elsewhere:
+        for theirs in map(str, there.settings.values()):
+            cuts = [at for at, letter in enumerate(theirs, start=1) if letter == "_"]
+            if not theirs.startswith("always"):
+                assert any(theirs[:at] in text and theirs[at:] in text for at in (0, *cuts))
 
 
 @over_rules

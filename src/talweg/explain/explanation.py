@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +19,10 @@ from talweg.transforms import Transform
 
 WIDTH = 80
 """Columns of the text that ``str`` gives."""
+GAP = 2
+"""Columns between those of a table."""
+ROOM = 16
+"""Columns that what a setting does needs beside the others."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -90,13 +95,13 @@ class Explanation:
                 yield Text()
             yield from _about(part, width, alone=len(self.parts) == 1)
         yield _heading("Settings")
-        yield _settings(self.settings)
+        yield from _settings(self.settings, width)
         if self.elsewhere or self.others:
             yield _heading("In other frameworks")
         for other in self.others:
             yield _lines(other, width)
         if self.elsewhere:
-            yield _names(self.settings, self.elsewhere, width)
+            yield from _names(self.settings, self.elsewhere, width)
             if any(one.differs for there in self.elsewhere for one in there.settings.values()):
                 yield Text("* another value than talweg's", style="dim")
             yield _heading("There, with their defaults")
@@ -181,42 +186,89 @@ def _about(part: Part, width: int, alone: bool) -> Iterator[RenderableType]:
 
 
 def _table(*headings: str) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="dim")
     for heading in headings:
         table.add_column(heading, overflow="fold", vertical="top")
     return table
 
 
-def _settings(settings: Iterable[Setting]) -> Table:
+def _columns(rows: Iterable[Sequence[str | Text]]) -> list[int]:
+    """How wide columns are whose lines stay whole."""
+    columns = zip(*rows, strict=True)
+    return [
+        max(cell_len(line) for cell in one for line in str(cell).split("\n")) for one in columns
+    ]
+
+
+def _settings(settings: Sequence[Setting], width: int) -> Iterator[RenderableType]:
+    """A table, or one setting after the other where what they do has no room beside them."""
     changed = any(one.value != one.default for one in settings)
     headings = ["setting", "default", *(["here"] if changed else []), "allowed", "usual"]
+    rows = [
+        (
+            _named(one),
+            shown(one.default).replace(", ", ",\n"),
+            *([_here(one)] if changed else []),
+            one.allowed.replace(", ", "\n") if isinstance(one.default, str) else one.allowed,
+            one.usual or "–",
+        )
+        for one in settings
+    ]
+    if width - sum(size + GAP for size in _columns([headings, *rows])) < ROOM:
+        for one in settings:
+            yield from _block(one, width)
+        return
     table = _table(*headings, "what it does")
     for column in table.columns[:-1]:
         column.no_wrap = True
-    for one in settings:
-        name = Text(one.name, style="bold")
-        name.append(f" ({one.symbol})" if one.symbol else "", style="not bold")
-        here = Text(shown(one.value) if one.value != one.default else "", style="bold")
-        table.add_row(
-            name,
-            shown(one.default).replace(", ", ",\n"),
-            *([here] if changed else []),
-            one.allowed.replace(", ", "\n") if isinstance(one.default, str) else one.allowed,
-            one.usual or "–",
-            one.does,
-        )
-    return table
+    for one, row in zip(settings, rows, strict=True):
+        table.add_row(*row, one.does)
+    yield table
 
 
-def _names(settings: Iterable[Setting], elsewhere: Sequence[Elsewhere], width: int) -> Table:
-    table = _table("setting", *(there.framework for there in elsewhere))
-    table.columns[0].no_wrap = True
-    room = (width - max(len(one.name) for one in settings)) // len(elsewhere) - 4
+def _named(one: Setting) -> Text:
+    name = Text(one.name, style="bold")
+    return name.append(f" ({one.symbol})" if one.symbol else "", style="not bold")
+
+
+def _here(one: Setting) -> Text:
+    return Text(shown(one.value) if one.value != one.default else "", style="bold")
+
+
+def _block(one: Setting, width: int) -> Iterator[Text]:
+    """A setting in lines of its own, with what it does below."""
+    said = [f"default {shown(one.default)}"]
+    said += [f"here {shown(one.value)}"] if one.value != one.default else []
+    said += [f"allowed {one.allowed}", *([f"usually {one.usual}"] if one.usual else [])]
+    lines = _lines(f"{_named(one)}: {'; '.join(said)}", width, hang="  ")
+    lines.stylize("bold", 0, len(one.name))
+    yield lines
+    yield _lines(one.does, width, "    ")
+
+
+def _names(
+    settings: Iterable[Setting], elsewhere: Sequence[Elsewhere], width: int
+) -> Iterator[RenderableType]:
+    """A table, or one setting after the other where it has no room."""
+    headings = ["setting", *(there.framework for there in elsewhere)]
+    room = (width - max(len(one.name) for one in settings)) // len(elsewhere) - 2 * GAP
+    rows: list[tuple[Text, ...]] = []
     for one in settings:
         cells = [there.settings.get(one.name) for there in elsewhere]
         if any(cell and (cell.name or cell.differs) for cell in cells):
-            table.add_row(Text(one.name, style="bold"), *(_cell(cell, room) for cell in cells))
-    return table
+            rows.append((Text(one.name, style="bold"), *(_cell(cell, room) for cell in cells)))
+    if sum(size + GAP for size in _columns([headings, *rows])) - GAP > width:
+        for name, *cells in rows:
+            said = zip(headings[1:], cells, strict=True)
+            whole = "; ".join(f"{there} {str(cell).replace(chr(10), '')}" for there, cell in said)
+            lines = _lines(f"{name}: {whole}", width, hang="  ")
+            lines.stylize("bold", 0, len(name))
+            yield lines
+        return
+    table = _table(*headings)
+    for row in rows:
+        table.add_row(*row)
+    yield table
 
 
 def _cell(theirs: Theirs | None, room: int) -> Text:
