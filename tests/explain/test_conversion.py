@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import talweg
@@ -95,6 +96,10 @@ def test_the_page_says_what_the_tables_say():
          "got 'yes'"),
         (("optax", "radam", 0.1), {"threshold": 0}, "optax.radam: threshold=0 cannot be converted: "
          "RAdam's threshold is 5"),
+        (("optax", "adam", np.ones(2)), {}, "optax.adam: learning_rate must be a number, got "
+         "array([1., 1.])"),
+        (("keras", "keras.optimizers.Muon"), {}, "keras.optimizers.Muon has no counterpart in "
+         "talweg: it leaves some variables to Adam by their names and places"),
         (("optax", "adam", 0.1, 0.9), {}, "only the learning rate goes without its name, got 2 "
          "values"),
         (("optax", "adam", 0.1), {"learning_rate": 0.2}, "the learning rate is given twice: as "

@@ -15,7 +15,7 @@ from talweg.cli import main
 from talweg.core import UserError
 from talweg.explain.counterpart import REQUIRED
 from talweg.explain.facts import parts
-from talweg.rules import RULES, SGD, Adam, Lion, Momentum, named
+from talweg.rules import RULES, SGD, Adam, Lion, Momentum, Nesterov, named
 from talweg.transforms import Ascent, ClipNorm, WeightAverage, WeightDecay
 
 over_rules = pytest.mark.parametrize("name", RULES)
@@ -191,6 +191,11 @@ def in_frameworks(rule) -> list[tuple[str, bool]]:
                 ("optax.rmsprop(learning_rate=0.001, centered=True)", True),
             ],
         ),
+        (WeightDecay(Nesterov()), [
+            ("torch.optim.SGD(momentum=0.9, nesterov=True)", False),
+            ("keras.optimizers.SGD(momentum=0.9, nesterov=True, weight_decay=0.01)", True),
+            ("optax.sgd(learning_rate=0.01, momentum=0.9, nesterov=True)", False),
+        ]),
         (Ascent(Adam()), [
             ("torch.optim.Adam(maximize=True)", True),
             ("keras.optimizers.Adam()", False),

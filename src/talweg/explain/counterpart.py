@@ -176,8 +176,11 @@ class Framework:
 
 
 def _equal(one: Any, other: Any) -> bool:
-    """Whether two values are the same; a truth value and a number are not."""
-    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+    """Whether two values are the same; a truth value and a number are not, nor are arrays."""
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        pairs = zip(one, other, strict=False)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        return len(one) == len(other) and all(_equal(*pair) for pair in pairs)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return isinstance(one, bool) == isinstance(other, bool) and (one == other) is True
 
 
 def _is_number(value: Any) -> bool:

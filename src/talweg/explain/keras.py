@@ -212,6 +212,6 @@ KERAS = Framework(
     frozenset({"name", "loss_scale_factor"}),
     "weight_decay is decoupled and around the rule, as WeightDecay; clipvalue is ClipValue, "
     "clipnorm ClipNorm of each tensor, global_clipnorm of the model, use_ema WeightAverage.",
-    {"weight_decay": (None, 0)},
+    {"weight_decay": (0,)},
     _around,
 )
