@@ -72,13 +72,11 @@ class RMSProp(Rule):
         return (*super().structure, self.keeps_velocity)
 
     def init(self, params: Tensor) -> State:
-        names = ["r"]
-        if self.centered:
-            names.append("c")
+        names = ["c"] if self.centered else []
         if self.keeps_velocity:
             names.append("v" if self.form == "velocity" else "m")
-        state = {name: torch.zeros_like(params) for name in names}
-        return {**state, "r": filled(params, self.initial)}
+        state = {"r": filled(params, self.initial)}
+        return state | {name: torch.zeros_like(params) for name in names}
 
     def scalars(self, t: Scalar) -> Scalars:
         fixed = {"lr": self.lr, **shares(rho=self.rho), "eps": self.eps}
