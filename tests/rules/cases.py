@@ -51,7 +51,9 @@ def choices(spec: Field) -> tuple:
         return spec.metadata["choices"]
     if isinstance(spec.default, bool):
         return (False,) if spec.name == "half" else (False, True)  # half is far from any oracle
-    return (2, spec.default) if isinstance(spec.default, int) else (spec.default,)
+    if isinstance(spec.default, int):  # a count of steps, or a bound; defaults run anyway
+        return (2,) if spec.default < 100 else (2, spec.default)
+    return (spec.default,)
 
 
 def variants(known: Rule) -> list[tuple[str, Rule]]:
