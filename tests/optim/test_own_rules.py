@@ -124,3 +124,45 @@ def test_states_of_other_dtypes_and_states_that_are_handed_on(whole):
                 torch.testing.assert_close(
                     optimizer.state[param][name], value, rtol=1e-5, atol=1e-5
                 )
+
+
+@dataclass(frozen=True)
+class Shared(Rule):
+    """A rule of somebody's own that begins all its states with one tensor."""
+
+    lr: float = hyper(0.1, "rate", above=0)
+
+    def init(self, params):
+        zero = torch.zeros_like(params)
+        return {"m": zero, "r": zero, "p0": params}
+
+    def scalars(self, t):
+        return {"lr": self.lr}
+
+    def step(self, params, grad, state, scalars):
+        m, r = state["m"] + grad, state["r"] - grad
+        return params - scalars["lr"] * (m - grad.mean() * r + state["p0"]), {
+            **state,
+            "m": m,
+            "r": r,
+        }
+
+    @property
+    def is_per_tensor(self):
+        return True
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("wanted", [False, True])
+def test_states_that_begin_as_one_tensor(wanted):
+    optim.use_compiler(wanted)
+    params = [param for param in weights(torch.float64) if param.numel()]
+    starts = [param.detach().clone() for param in params]
+    optimizer = optim.OfRule(params, Shared())
+    for _ in range(3):
+        optimizer.step()
+    for param, start in zip(params, starts, strict=True):
+        state = Shared().init(start)
+        for _ in range(3):
+            start, state = Shared().step(start, param.grad, state, {"lr": 0.1})
+        torch.testing.assert_close(param.detach(), start, rtol=1e-12, atol=1e-12)

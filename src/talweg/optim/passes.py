@@ -309,7 +309,9 @@ def written_whole(
     if exact not in REAL or rule.gathers or shape.numel() < 2 or (len(shape) == 2 and 1 in shape):
         return None
     params, grad = (torch.empty(shape, dtype=exact, device="meta") for _ in range(2))
-    old = rule.init(params)
+    # A rule may give one tensor under two names; an optimizer keeps them apart.
+    first = rule.init(params)
+    old = {name: value.new_empty(value.shape) for name, value in first.items()}
     arrays = [params, grad, *old.values()]
     numbers = [torch.empty((), dtype=exact, device="meta") for _ in scalars]
     names = {id(tensor): f"x{i}" for i, tensor in enumerate(arrays)}
