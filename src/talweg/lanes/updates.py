@@ -143,7 +143,7 @@ class Group:
     def _update(self, t: int) -> Update:
         """The update of step ``t``, counted from 1."""
         rule = self._rule.at(t)
-        kind = type(self) if rule is self._rule else rule.structure
+        kind = None if rule is self._rule else rule.structure
         if kind not in self._updates:
             self._updates[kind] = self._compiler(
                 _make_update(rule), dynamic=True, key=rule.structure

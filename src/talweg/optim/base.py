@@ -22,8 +22,8 @@ _GRAD = attrgetter("grad")
 
 Job: TypeAlias = tuple[Rule, Cohort | Whole, Sequence[Tensor], Scalars]
 """A rule, parameters, their gradients, and the scalars of their step."""
-Turn: TypeAlias = tuple[Course, list[Tensor], list[Tensor], list[State], set[int]]
-"""A group's course, parameters, their gradients and states, and the places of those that begin."""
+Ready: TypeAlias = tuple[Cohort | Whole, list[State], set[int]]
+"""Parameters, their states, and the places of those that begin."""
 
 
 class RuleOptimizer(Optimizer):
@@ -90,12 +90,12 @@ class RuleOptimizer(Optimizer):
     @torch._disable_dynamo  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
     @torch.no_grad()
     def _update(self, rule_of: Callable[[Group], Rule]) -> None:
-        turns: list[Turn] = []
+        ready: list[tuple[Course, list[Tensor], Ready]] = []
         for place, (group, params, grads) in enumerate(self._chosen()):
             if params:
                 course = self._course((place, rule_of.__name__), group, rule_of)
-                turns.append((course, params, grads, *self._arranged(course, params)))
-        jobs = [job for turn in turns for job in self._jobs(*turn)]
+                ready.append((course, grads, self._arranged(course, params)))
+        jobs = [job for group in ready for job in self._jobs(*group)]
         totals: dict[str, Tensor] = {}
         for rule, cohort, grads, scalars in jobs:
             if rule.gathers:
@@ -139,8 +139,8 @@ class RuleOptimizer(Optimizer):
             course.follow(settings, group["params"], rule)
         return course
 
-    def _arranged(self, course: Course, params: list[Tensor]) -> tuple[list[State], set[int]]:
-        """The states of some parameters, ready to be stepped, and the places of those that begin.
+    def _arranged(self, course: Course, params: list[Tensor]) -> Ready:
+        """Some parameters, ready to be stepped.
 
         Nothing is counted or stepped before this is done for all groups: it may complain.
         """
@@ -148,21 +148,15 @@ class RuleOptimizer(Optimizer):
         has_state = bool(self.counts or course.has_states or self.carried)
         states = list(map(self.state.__getitem__, params)) if has_state else [{}] * len(params)
         if cohort.holds(states):
-            return states, set()
+            return cohort, states, set()
         fresh = self._complete(course.rule, params, states)
         cohort.arrange(states)
-        return states, fresh
+        return cohort, states, fresh
 
-    def _jobs(
-        self,
-        course: Course,
-        params: list[Tensor],
-        grads: list[Tensor],
-        states: list[State],
-        fresh: set[int],
-    ) -> Iterator[Job]:
+    def _jobs(self, course: Course, grads: list[Tensor], ready: Ready) -> Iterator[Job]:
         """What is to be stepped with which scalars: all at once, unless states differ in age."""
-        rule = course.rule
+        rule, (cohort, states, fresh) = course.rule, ready
+        params = cohort.params
         kept = {"step": torch.float32} if self.counts else {}
         kept |= dict.fromkeys(self.carried.values(), torch.float64)
         columns = course.columns(params, kept)
@@ -174,7 +168,7 @@ class RuleOptimizer(Optimizer):
                 column.write(memory[name], places)
             form = rule.at(int(step))
             if places is None and form is rule:
-                yield rule, course.cohort(params, self.names, rule), grads, scalars
+                yield rule, cohort, grads, scalars
                 return
             these = range(len(params)) if places is None else places
             part = course.cohort([params[place] for place in these], self.names, form)

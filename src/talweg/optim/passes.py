@@ -107,11 +107,9 @@ class _Recorder(Recorder):
         if operation == "linalg_vector_norm.default":
             if more not in ([], [2]):
                 raise UnwritableError("a norm of another order")
-            return Line(name, of, "norm", result.shape, (of,), tuple(range(given.ndim)))
-        over = (more[0] if more else None) or list(range(given.ndim))
-        kind = "mean" if operation.startswith("mean") else "sum"
-        sides = tuple(side % given.ndim for side in over) if given.ndim else ()
-        return Line(name, of, kind, result.shape, (of,), sides)
+            return Line(name, of, "T", result.shape, (of,), "norm")
+        kind = "mean" if operation.startswith("mean") else "sum"  # over what, the shapes say
+        return Line(name, of, "T", result.shape, (of,), kind)
 
 
 class _Writer:
@@ -143,9 +141,8 @@ class _Writer:
         """Places for what is known after a pass."""
         found: list[str] = []
         for name, line in self.lines.items():
-            kind = line.type if line.type in ("T", "bool") else "T"
             if self.kinds[name] == ONE:
-                found.append(f"  {kind} {name} = {kind}(0);")
+                found.append(f"  {line.type} {name} = {line.type}(0);")
             elif self.kinds[name] in (ROWS, COLUMNS):
                 found.append(f"  std::vector<T> {name}({self.kinds[name]});")
         return found
@@ -271,13 +268,13 @@ def _kind(shape: torch.Size, of: torch.Size) -> str:
 
 
 def _term(line: Line, value: str) -> str:
-    return f"double({value}) * double({value})" if line.type == "norm" else f"double({value})"
+    return f"double({value}) * double({value})" if line.over == "norm" else f"double({value})"
 
 
 def _result(line: Line, value: str, count: str) -> str:
-    if line.type == "norm":
+    if line.over == "norm":
         return f"T(std::sqrt({value}))"
-    return f"T({value} / double({count}))" if line.type == "mean" else f"T({value})"
+    return f"T({value} / double({count}))" if line.over == "mean" else f"T({value})"
 
 
 def _loaded(name: str) -> str:

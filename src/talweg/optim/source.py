@@ -147,8 +147,8 @@ class Line:
     type: str
     shape: torch.Size
     made_from: tuple[str, ...]
-    over: tuple[int, ...] = ()
-    """The dimensions that a sum is over; empty for what is no sum."""
+    over: str = ""
+    """For a sum: which, ``"sum"``, ``"mean"`` or ``"norm"``."""
 
     def __str__(self) -> str:
         return f"const {self.type} {self.name} = {self.value};"
