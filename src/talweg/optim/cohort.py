@@ -51,13 +51,14 @@ class Cohort:
         """Where everything lies and how: ``param.data = …`` changes it under the same name."""
         rows = (map(itemgetter(key), states) for key in self._keys.values())
         params = list(self._here(self.params))
-        held = list(self._here(chain.from_iterable(rows)))
-        return [
-            list(map(Tensor.data_ptr, params + held)),
-            list(map(Tensor.numel, params + held)),
-            list(map(Tensor.stride, params)),
-            list(map(_DTYPE, params)),
+        tensors = params + list(self._here(chain.from_iterable(rows)))
+        marks: list[list[Any]] = [
+            list(map(Tensor.data_ptr, tensors)),
+            list(map(Tensor.numel, tensors)),
         ]
+        if not all(map(Tensor.is_contiguous, params)):
+            marks.append(list(map(Tensor.stride, params)))
+        return marks  # another dtype is another place or size, or what the gradients are not in
 
     def _here(self, tensors: Iterable[Tensor]) -> Iterable[Tensor]:
         return map(here, tensors) if self._is_sharded else tensors

@@ -69,13 +69,15 @@ def step_in_place(rule: Rule, params: Tensor, grad: Tensor, state: State, scalar
         scalars: What the rule's step needs besides tensors.
     """
     exact = exact_dtype(params.dtype)
-    new_params, new = rule.step(params.to(exact), grad.to(exact), state, scalars)
+    now, slope = (x if x.dtype is exact else x.to(exact) for x in (params, grad))
+    new_params, new = rule.step(now, slope, state, scalars)
     # What is handed on unchanged is read before it is overwritten.
-    given = {params.data_ptr(), *(tensor.data_ptr() for tensor in state.values())}
-    new = {name: x.clone() if x.data_ptr() in given else x for name, x in new.items()}
+    given = list(map(Tensor.data_ptr, (params, *state.values())))
+    made = [new[name] for name in state]
+    made = [x.clone() if x.data_ptr() in given else x for x in made]
     params.copy_(new_params)
-    for name, tensor in state.items():
-        tensor.copy_(new[name])
+    for tensor, value in zip(state.values(), made, strict=True):
+        tensor.copy_(value)
 
 
 class _RoundedRoots(TorchFunctionMode):

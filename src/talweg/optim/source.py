@@ -109,22 +109,26 @@ extern "C" void step(int64_t count, const int64_t* sizes, const int64_t* table,
                      const double* scalars, int64_t threads) {{
   T c[{width}];
   for (int64_t i = 0; i < {width}; ++i) c[i] = T(scalars[i]);
-  int64_t total = 0;
+  int64_t total = 0, rest = 0;
   for (int64_t k = 0; k < count; ++k) total += sizes[k];
   threads = std::max<int64_t>(1, std::min(threads, total / {grain}));
-  const int64_t share = ((total + threads - 1) / threads + 15) / 16 * 16;
+  // A large tensor is shared out by itself; of the others every thread takes some.
+  const int64_t large = threads * {grain};
+  for (int64_t k = 0; k < count; ++k) rest += sizes[k] < large ? sizes[k] : 0;
 #pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
   for (int64_t part = 0; part < threads; ++part) {{
-    const int64_t first = part * share, last = std::min(total, first + share);
     int64_t before = 0;
-    for (int64_t k = 0; k < count && before < last; ++k) {{
-      const int64_t begin = std::max<int64_t>(0, first - before);
-      const int64_t end = std::min(sizes[k], last - before);
+    for (int64_t k = 0; k < count; ++k) {{
+      const bool alone = sizes[k] >= large;
+      const int64_t all = alone ? sizes[k] : rest, since = alone ? 0 : before;
+      const int64_t share = ((all + threads - 1) / threads + 15) / 16 * 16, first = part * share;
+      const int64_t begin = std::max<int64_t>(0, first - since);
+      const int64_t end = std::min(sizes[k], first + share - since);
       if (begin < end) {{
         const int64_t* at = table + k;
         span(c, (P*)at[0], (const P*)at[count]{columns}, begin, end);
       }}
-      before += sizes[k];
+      before += alone ? 0 : sizes[k];
     }}
   }}
 }}

@@ -1,6 +1,7 @@
 """Parameters that a rule steps tensor by tensor, because it needs more than single elements."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter, is_
 from typing import Any
 
 import torch
@@ -12,6 +13,9 @@ from talweg.optim.cohort import State
 from talweg.optim.kernels import exact_dtype, step_in_place
 from talweg.optim.layout import here
 from talweg.optim.whole_kernels import WholeKernel, kernel_of
+
+_SHAPE = attrgetter("shape")
+_MARKS = (_SHAPE, attrgetter("dtype"), attrgetter("device"))
 
 
 def states_of(rule: Rule, param: Tensor) -> RuleState:
@@ -45,12 +49,13 @@ class Whole:
         self._names = names
         self._states: list[State] = []
         self._keys: list[dict[str, str]] = []
+        self._own: list[RuleState] = []
         self._kernels: list[WholeKernel | None] = []
         self._marks: list[Any] = []
 
     def holds(self, states: Sequence[State]) -> bool:
         """Whether parameters and states are what they were when they were arranged."""
-        if len(states) != len(self._states):
+        if len(states) != len(self._states) or not all(map(is_, states, self._states)):
             return False
         try:
             return self._found(states) == self._marks
@@ -58,10 +63,10 @@ class Whole:
             return False
 
     def _found(self, states: Sequence[State]) -> list[Any]:
-        marks: list[Any] = [id(state) for state in states]
-        for param, state, keys in zip(self.params, states, self._keys, strict=True):
-            marks += [_mark(param), *(_mark(state[key]) for key in keys.values())]
-        return marks
+        rows = zip(states, self._keys, strict=True)
+        held = [state[key] for state, keys in rows for key in keys.values()]
+        tensors = self.params + held
+        return [list(map(id, held)), *(list(map(one, tensors)) for one in _MARKS)]
 
     def arrange(self, states: Sequence[State]) -> None:
         """Looks at the states and puts them where and in what they are stepped.
@@ -69,7 +74,7 @@ class Whole:
         Raises:
             UserError: If a state has another shape than the rule keeps, or a parameter is sharded.
         """
-        self._states, self._keys, self._kernels = [], [], []
+        self._states, self._keys, self._own, self._kernels = [], [], [], []
         for param, state in zip(self.params, states, strict=True):
             if here(param) is not param:
                 raise UserError("a rule that needs whole tensors cannot step sharded parameters")
@@ -84,6 +89,7 @@ class Whole:
                     )
                 state[key] = held.to(param.device, usual.dtype)
             self._keys.append(keys)
+            self._own.append({name: state[key] for name, key in keys.items()})
             self._kernels.append(kernel_of(self._rule, param))
         self._states = list(states)
         self._marks = self._found(states)
@@ -96,7 +102,7 @@ class Whole:
             scalars: What the rule's step needs besides tensors.
         """
         totals: dict[str, Tensor] = {}
-        for param, grad, state in self._each(grads):
+        for param, grad, state in self._with(grads):
             exact = exact_dtype(param.dtype)
             add_up(totals, self._rule.sums(param.to(exact), grad.to(exact), state, scalars))
         return totals
@@ -108,18 +114,12 @@ class Whole:
             grads: The gradient of each parameter.
             scalars: What the rule's step needs besides tensors, with what was gathered.
         """
-        rows = zip(self._each(grads), self._kernels, strict=True)
+        rows = zip(self._with(grads), self._kernels, strict=True)
         for (param, grad, state), kernel in rows:
             if kernel is None or not kernel.step(param, grad, state, scalars):
                 step_in_place(self._rule, param, grad, state, scalars)
 
-    def _each(self, grads: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor, RuleState]]:
-        rows = zip(self.params, grads, self._states, self._keys, strict=True)
-        for param, grad, state, keys in rows:
-            if grad.shape != param.shape:
-                raise UserError("a gradient has not the size of its parameter")
-            yield param, grad, {name: state[key] for name, key in keys.items()}
-
-
-def _mark(tensor: Tensor) -> tuple[Any, ...]:
-    return tensor.shape, tensor.dtype, tensor.device
+    def _with(self, grads: Sequence[Tensor]) -> Iterable[tuple[Tensor, Tensor, RuleState]]:
+        if list(map(_SHAPE, grads)) != list(map(_SHAPE, self.params)):
+            raise UserError("a gradient has not the size of its parameter")
+        return zip(self.params, grads, self._own, strict=True)

@@ -99,13 +99,14 @@ class Muon(Rule):
         # In place on what is fresh: for large matrices new memory costs more than the arithmetic.
         m = torch.lerp(state["m"], grad, scalars["1-a"])
         update = torch.lerp(grad, m, scalars["a"]) if self.nesterov else m
-        matrix = update.flatten(1)
+        matrix = update if update.ndim == 2 else update.flatten(1)
         rows, columns = matrix.shape
         if self.adjust == "original":
             length = max(1, rows / columns) ** 0.5
         else:
             length = 0.2 * max(rows, columns) ** 0.5
-        direction = self._orthogonal(matrix, scalars).view(params.shape)
+        direction = self._orthogonal(matrix, scalars)
+        direction = direction if update.ndim == 2 else direction.view(params.shape)
         rate = scalars["lr"] * length
         moved = scalars["kept"] * params
         if isinstance(rate, Tensor):
