@@ -9,11 +9,12 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 demo: $(VENV)/installed
 	$(BIN)/talweg compare digits
 
+# A process for each core, with one thread each: tests that are about threads say how many.
 test: $(VENV)/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist worksteal
 
 bench: $(VENV)/installed-test
 	$(BIN)/python benchmarks/run.py

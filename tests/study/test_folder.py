@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import signal
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,7 +9,6 @@ import pytest
 
 import talweg
 from talweg.study.folder import RunFolder, read_metrics, write_atomically
-from talweg.study.interrupts import one_interrupt
 
 
 def test_a_folder_holds_its_record_as_soon_as_it_is_there(tmp_path: Path):
@@ -142,28 +140,3 @@ def test_a_folder_that_vanishes_is_told_in_one_line(tmp_path: Path):
     folder.add(0, 1, 0.1, "train", "loss", 1.0)
     with pytest.raises(talweg.UserError, match=r"cannot write to the run folder .*no such file"):
         folder.flush()
-
-
-@pytest.fixture
-def heeds_ctrl_c():
-    """As in a terminal, also where the tests run in a shell's background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("heeds_ctrl_c")
-def test_a_second_press_of_ctrl_c_does_not_disturb_what_is_put_away(monkeypatch):
-    heard = []
-    with one_interrupt():
-        try:
-            signal.raise_signal(signal.SIGINT)
-        except KeyboardInterrupt:
-            heard.append("first")
-        signal.raise_signal(signal.SIGINT)
-        heard.append("put away")
-        monkeypatch.setattr("talweg.study.interrupts.PATIENCE", -1.0)
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert heard == ["first", "put away"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

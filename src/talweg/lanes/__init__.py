@@ -7,6 +7,7 @@ and gradients are computed: `Stacked` by one vmapped program, or one module at a
 
 from talweg.lanes.engine import Engine, Plan, Result
 from talweg.lanes.evaluate import Reading
+from talweg.lanes.interrupts import one_interrupt
 from talweg.lanes.train import Run, schedules_of, train
 
-__all__ = ["Engine", "Plan", "Reading", "Result", "Run", "schedules_of", "train"]
+__all__ = ["Engine", "Plan", "Reading", "Result", "Run", "one_interrupt", "schedules_of", "train"]

@@ -12,6 +12,7 @@ from talweg.data import BatchOrder, Samples, as_samples
 from talweg.lanes.checks import check_alike, sizes_of
 from talweg.lanes.engine import Engine, Plan, Result, steps_of
 from talweg.lanes.evaluate import Reading
+from talweg.lanes.interrupts import one_interrupt
 from talweg.losses import Loss, PerSample
 from talweg.metrics import Metric
 from talweg.models import Model, mlp_source, source_of
@@ -156,7 +157,8 @@ def train(
         _held_out(evaluate, samples),
         _fitting(metrics, samples),
     )
-    result = engine.train(plan, each)
+    with one_interrupt() as interrupt:
+        result = engine.train(plan, each, interrupt.check)
     status = tuple(
         f"diverged at step {result.died[lane]}" if lane in result.died else "ok"
         for lane in range(len(chosen))

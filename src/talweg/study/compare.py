@@ -17,7 +17,7 @@ import torch
 from talweg.core import Rule, UserError, choose, parse_call, split_calls, whole_number
 from talweg.data import BatchOrder, Splits, split
 from talweg.data import load as load_data
-from talweg.lanes import Engine, Plan, schedules_of
+from talweg.lanes import Engine, Plan, one_interrupt, schedules_of
 from talweg.lanes.checks import sizes_of
 from talweg.losses import LOSSES, Loss, PerSample
 from talweg.metrics import METRICS, Metric, metrics_of
@@ -25,7 +25,6 @@ from talweg.models import Model, ModelSource, mlp_source, source_of
 from talweg.rules import STANDARD, NamedRule, default_lrs, named
 from talweg.schedules import Schedule, schedule_of
 from talweg.study.folder import RunFolder
-from talweg.study.interrupts import one_interrupt
 from talweg.study.live import Board, Display, Log
 from talweg.study.record import constant_score, new_record
 from talweg.study.result import Study, load
@@ -176,12 +175,12 @@ def compare(
     labels = {rule.name: rule.label for rule in chosen}
     board = Board(record["task"], labels)
     by_name = {rule.name: rule for rule in chosen}
-    with one_interrupt():
+    with one_interrupt() as interrupt:
         with Display(board, record["task"], sum(lane_counts) * steps, progress) as display:
             for line in (*splits.notes, *log.lines):
                 display.say(line)
             log.listeners.append(display.say)
-            runner = Runner(engine, plan, splits, by_name, record, folder, display)
+            runner = Runner(engine, plan, splits, by_name, record, folder, display, interrupt.check)
             first = max(TUNE_SEEDS_FROM, seeds)
             runner.run(range(first, first + tune_seeds), range(seeds))
         study = load(folder.path)

@@ -1,7 +1,7 @@
 """The two phases of a comparison, recorded as they go."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -40,6 +40,7 @@ class Runner:
         record: The study's record; kept up to date and written at every turn.
         folder: Where to.
         display: What the user sees.
+        check: Called every few steps; it raises to end the training.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Runner:
         record: dict[str, Any],
         folder: RunFolder,
         display: Display,
+        check: Callable[[], None],
     ) -> None:
         self._engine = engine
         self._plan = plan
@@ -59,6 +61,7 @@ class Runner:
         self._record = record
         self._folder = folder
         self._display = display
+        self._check = check
         self._began = self._flushed = time.monotonic()
 
     def run(self, tune_seeds: Sequence[int], seeds: Sequence[int]) -> None:
@@ -119,9 +122,13 @@ class Runner:
             first_lane=first,
             keep=phase == "final",
         )
-        result = self._engine.train(plan, self._read, self._display.tick)
+        result = self._engine.train(plan, self._read, self._tick)
         self._folder.flush()
         return result
+
+    def _tick(self, steps: int) -> None:
+        self._display.tick(steps)
+        self._check()
 
     def _read(self, reading: Reading) -> None:
         self._display.read(reading)
