@@ -1,6 +1,7 @@
 """The Rule contract, registries, hyperparameters and errors: what every other room stands on."""
 
 from talweg.core.compiling import Compiled, missing_compiler
+from talweg.core.contract import check_promises
 from talweg.core.errors import UserError, choose, nearest, whole_number
 from talweg.core.fields import hyper, option
 from talweg.core.registry import Registry
@@ -17,6 +18,7 @@ __all__ = [
     "State",
     "UserError",
     "a_number",
+    "check_promises",
     "choose",
     "counted",
     "first_line",

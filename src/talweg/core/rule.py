@@ -6,8 +6,9 @@ learning rates, because a hyperparameter is either a float or a tensor that broa
 parameters.
 
 What depends on the step and the hyperparameters alone is computed by `Rule.scalars`, once a step,
-in double precision and outside the elementwise kernel: inside it ``1 - beta2 ** t`` would be
-computed once per parameter, and in float32 ``1 - 0.999`` has already lost four digits.
+in double precision (unless a number comes as a tensor of less) and outside the elementwise kernel:
+inside it ``1 - beta2 ** t`` would be computed once per parameter, and in float32 ``1 - 0.999`` has
+already lost four digits.
 """
 
 from abc import ABC, abstractmethod

@@ -79,7 +79,7 @@ def _around(transform: Transform) -> Settings:
         case ClipNorm():
             name = "clipnorm" if transform.over == "tensor" else "global_clipnorm"
             return {name: transform.max_norm}
-        case WeightAverage():
+        case WeightAverage(kind="exponential", start=0):
             return {"use_ema": True, "ema_momentum": transform.decay}
         case _:
             return {}

@@ -102,7 +102,8 @@ def rule_of_live(optimizer: torch.optim.Optimizer) -> Rule:
         raise UserError(f"{kind.__module__}.{kind.__name__} is no optimizer of PyTorch's own")
     if kind.__name__ in MISSING:
         return PYTORCH.convert(kind.__name__, {})
-    return _followed(_optimizer(kind.__name__, {}), numbers)
+    known = inspect.signature(kind).parameters
+    return _rule_of(kind.__name__, {name: v for name, v in numbers.items() if name in known})
 
 
 def _counterpart(name: str) -> Counterpart:

@@ -87,9 +87,16 @@ class RuleOptimizer(Optimizer):
         self._update(self.rule_of)
         return loss
 
+    def _update(self, rule_of: Callable[[Group], Rule]) -> None:
+        if torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"):
+            with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+                self._make_step(rule_of)
+        else:
+            self._make_step(rule_of)
+
     @torch._disable_dynamo  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
     @torch.no_grad()
-    def _update(self, rule_of: Callable[[Group], Rule]) -> None:
+    def _make_step(self, rule_of: Callable[[Group], Rule]) -> None:
         ready: list[tuple[Course, list[Tensor], Ready]] = []
         for place, (group, params, grads) in enumerate(self._chosen()):
             if params:
@@ -134,7 +141,7 @@ class RuleOptimizer(Optimizer):
             course = courses[key] = Course()
         settings = {name: value for name, value in group.items() if name != "params"}
         if not course.is_of(settings, group["params"]):
-            rule = rule_of(group)
+            rule = at_numbers(rule_of(group))
             rule = Ascent(rule) if group.get("maximize") else rule
             course.follow(settings, group["params"], rule)
         return course
@@ -256,9 +263,9 @@ class RuleOptimizer(Optimizer):
         self, rule_of: Callable[[Group], Rule], point: Literal["output", "probe"]
     ) -> list[tuple[Tensor, Tensor]]:
         """Moves parameters with a state to a point of the rule; returns where they were."""
-        before: list[tuple[Tensor, Tensor]] = []
+        there: list[tuple[Tensor, Tensor]] = []
         for group in self.param_groups:
-            rule = rule_of(group)
+            rule = at_numbers(rule_of(group))
             for param in group["params"]:
                 state = self.state.get(param)
                 if not state:
@@ -266,11 +273,14 @@ class RuleOptimizer(Optimizer):
                 t = state["step"].item() + (point == "probe") if self.counts else 2
                 memory = {name: state[key].item() for name, key in self.carried.items()}
                 scalars, _ = rule.recall(rule.scalars(t), memory)
-                names = states_of(rule, param)
-                own = {name: here(state[self.names.get(name, name)]) for name in names}
                 exact = here(param).to(exact_dtype(param.dtype))
-                before.append((param, param.clone()))
-                here(param).copy_(getattr(rule, point)(exact, own, scalars))
+                keys = {name: self.names.get(name, name) for name in states_of(rule, param)}
+                first = {} if all(key in state for key in keys.values()) else rule.init(exact)
+                own = {n: here(state[k]) if k in state else first[n] for n, k in keys.items()}
+                there.append((param, getattr(rule, point)(exact, own, scalars)))
+        before = [(param, param.clone()) for param, _ in there]  # two may share their memory
+        for param, value in there:
+            here(param).copy_(value)
         return before
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -299,7 +309,8 @@ class RuleOptimizer(Optimizer):
             super().load_state_dict(dict(state_dict))
         except BaseException as error:
             self.state, self.param_groups = before
-            if isinstance(error, KeyError) and error.args[0] in ("step", *self.defaults):
+            own = ("step", *self.carried.values(), *self.defaults)
+            if isinstance(error, KeyError) and error.args[0] in own:
                 message = f"the state dict has no {error}: is it another optimizer's?"
                 raise UserError(message) from None
             raise
@@ -322,6 +333,12 @@ class RuleOptimizer(Optimizer):
             for key, value in saved.items():
                 if isinstance(value, Tensor):
                     self.state[param][key] = _as_kept(value, param, key in scalars)
+
+
+def at_numbers(rule: Rule) -> Rule:
+    """The rule with numbers ``[]`` for those that came as tensors of one element."""
+    tensors = {n: v.reshape(()) for n, v in rule.hypers.items() if isinstance(v, Tensor) and v.ndim}
+    return rule.moved(**tensors) if tensors else rule
 
 
 @torch.no_grad()

@@ -53,6 +53,9 @@ def check_loaded(saved: Mapping[str, Any], needed: Sequence[str], known: set[str
     for key in needed:
         if saved.get(key) is not None and not isinstance(saved[key], Tensor):
             raise UserError(f"the state dict's {key!r} must be a tensor, got {saved[key]!r}")
+    lost = [key for key in needed if key not in saved]
+    if saved and lost and not strange:
+        raise UserError(f"the state dict has no {lost[0]!r} for a parameter that has a state")
     if strange and not missing:
         raise UserError(f"the state dict has {strange[0]!r}: is it another optimizer's?")
     if saved and missing and strange:

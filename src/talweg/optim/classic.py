@@ -76,7 +76,7 @@ class Adagrad(RuleOptimizer, torch.optim.Adagrad):
 
     def rule_of(self, group: Group) -> Rule:
         numbers = {name: group[name] for name in ("lr", "eps", "lr_decay")}
-        initial = group["initial_accumulator_value"]
+        initial = self.defaults["initial_accumulator_value"]  # torch looks at no group's
         return decayed(rules.AdaGrad().moved(**numbers, initial=initial), group)
 
 

@@ -13,6 +13,7 @@ from talweg.optim.whole import Whole
 
 Group = dict[str, Any]
 
+_FIXED = (bool, int, float, str, type(None))
 MEMBERSHIPS = 16
 """Sets of parameters with a gradient that a group remembers."""
 
@@ -20,7 +21,8 @@ MEMBERSHIPS = 16
 class Column:
     """One number of each of some parameters' states, together in one tensor.
 
-    Each parameter's number is a view of it, so that all are read and written at once.
+    Each parameter's number is a view of it, so that all are read and written at once; but numbers
+    that processes share stay where they are.
 
     Args:
         key: The key in a parameter's state.
@@ -32,11 +34,16 @@ class Column:
         self._key = key
         self._flat = torch.zeros(count, dtype=dtype)
         self._views = list(self._flat.unbind())
+        self._shared: list[Tensor] = []
 
     def read(self, states: Sequence[State]) -> list[float]:
         """The numbers; where the states hold others than the views, those are taken over."""
         held = [state[self._key] for state in states]
+        self._shared = []
         if not all(map(is_, held, self._views)):
+            if any(isinstance(one, Tensor) and one.is_shared() for one in held):
+                self._shared = held
+                return [float(one) for one in held]
             self._flat.copy_(torch.tensor([float(one) for one in held], dtype=self._flat.dtype))
             for view, state in zip(self._views, states, strict=True):
                 state[self._key] = view
@@ -44,11 +51,15 @@ class Column:
 
     def add(self, value: float) -> None:
         """Adds to all the numbers."""
-        self._flat += value
+        for one in self._shared or [self._flat]:
+            one += value
 
     def write(self, value: float, places: Sequence[int] | None) -> None:
         """Sets the numbers at some places, or at all of them where these are None."""
-        if places is None:
+        if self._shared:
+            for place in range(len(self._shared)) if places is None else places:
+                self._shared[place].fill_(value)
+        elif places is None:
             self._flat.fill_(value)
         else:
             self._flat[list(places)] = value
@@ -80,7 +91,10 @@ class Course:
 
     def is_of(self, settings: Group, params: Sequence[Tensor]) -> bool:
         """Whether the group still has the numbers that the rule was made from, and its members."""
-        return self._is_fixed and settings == self._settings and _are_same(self._params, params)
+        try:
+            return self._is_fixed and settings == self._settings and _are_same(self._params, params)
+        except (RuntimeError, ValueError):  # an array has come that cannot be compared
+            return False
 
     def follow(self, settings: Group, params: Sequence[Tensor], rule: Rule) -> None:
         """Goes over to other numbers; for a rule of another structure or other members, anew.
@@ -104,8 +118,10 @@ class Course:
                 or any(state.dtype != torch.float32 for state in states)  # a count, a mask
             )
         self.rule = rule
-        self._settings, self._params = settings, list(params)
-        self._is_fixed = not any(isinstance(value, Tensor) for value in _leaves(settings))
+        # A list may be changed in place, an array too.
+        self._settings = {k: list(v) if isinstance(v, list) else v for k, v in settings.items()}
+        self._params = list(params)
+        self._is_fixed = all(isinstance(value, _FIXED) for value in _leaves(settings))
 
     def cohort(
         self, params: Sequence[Tensor], names: Mapping[str, str], rule: Rule

@@ -48,7 +48,7 @@ def use_compiler(wanted: bool | None) -> None:
     Raises:
         UserError: If it is none of these.
     """
-    if wanted not in (True, False, None):
+    if not isinstance(wanted, (bool, type(None))):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UserError(f"wanted must be True, False or None, got {wanted!r}")
     Compiling.wanted = wanted
 
@@ -90,7 +90,8 @@ class _RoundedRoots(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        if func is Tensor.sqrt or func is torch.sqrt:
+        is_root = func is Tensor.sqrt or func is torch.sqrt
+        if is_root and len(args) == 1 and args[0].is_floating_point() and not kwargs:
             with np.errstate(invalid="ignore"):
                 return torch.from_numpy(np.asarray(np.sqrt(args[0].numpy())))
         return func(*args, **(kwargs or {}))

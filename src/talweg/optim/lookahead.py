@@ -18,7 +18,8 @@ class LookingAhead(RuleOptimizer):
 
     With a closure a step moves the model there, evaluates the closure and leaves ``p`` in the
     model. Without one the model holds the look-ahead point all along, as with torch's
-    ``SGD(nesterov=True)``, and gradients come from there by themselves. Keep to one of the two.
+    ``SGD(nesterov=True)``, and gradients come from there by themselves. Keep to one of the two:
+    with weight decay, which is taken where the model is, they part.
     """
 
     @abstractmethod
@@ -88,7 +89,7 @@ class RMSpropNesterov(LookingAhead):
         params: Parameters, or groups of them.
         lr: Learning rate, at least 0.
         alpha: Share of the squared average that is kept, at least 0 and below 1.
-        momentum: Share of the velocity that is kept, above 0 and below 1.
+        momentum: Share of the velocity that is kept, at least 0 and below 1.
         eps: Keeps the quotient finite, at least 0.
         eps_inside: Whether ``eps`` is added under the root.
         centered: Whether the average is centred by the mean gradient.

@@ -102,7 +102,7 @@ class _Recorder(Recorder):
         if operation not in SUMS:
             return super().line(name, operation, args, result)
         (given, *more), of = args, self.word(args[0])
-        if given.ndim == 0 or given.dtype == torch.bool:
+        if given.numel() == 1 or given.dtype == torch.bool:
             raise UnwritableError("a sum of a single number, or of a mask")
         if operation == "linalg_vector_norm.default":
             if more not in ([], [2]):
@@ -342,6 +342,8 @@ def _text(writer: _Writer, results: Sequence[str], count: int) -> str:
     after: list[str] = []
     for place, (name, result) in enumerate(zip(arrays[2:], results[1:], strict=True), start=2):
         if writer.is_full(name):
+            if writer.kinds[result] in (ROWS, COLUMNS):
+                raise UnwritableError("a state that is spread over rows or columns")
             declared.append(f"  T* __restrict {name}_ = (T*)table[{place}];")
             written.append((result, f"{name}_[at + j] = {result};"))
             continue

@@ -10,7 +10,7 @@ from torch import Tensor
 from talweg.core import Rule, Scalars, UserError
 from talweg.core import State as RuleState
 from talweg.optim.cohort import State
-from talweg.optim.kernels import exact_dtype, step_in_place
+from talweg.optim.kernels import Compiling, exact_dtype, step_in_place
 from talweg.optim.layout import here
 from talweg.optim.whole_kernels import WholeKernel, kernel_of
 
@@ -66,7 +66,11 @@ class Whole:
         rows = zip(states, self._keys, strict=True)
         held = [state[key] for state, keys in rows for key in keys.values()]
         tensors = self.params + held
-        return [list(map(id, held)), *(list(map(one, tensors)) for one in _MARKS)]
+        return [
+            Compiling.wanted is False,
+            list(map(id, held)),
+            *(list(map(one, tensors)) for one in _MARKS),
+        ]
 
     def arrange(self, states: Sequence[State]) -> None:
         """Looks at the states and puts them where and in what they are stepped.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from talweg.core import Registry, Rule, UserError, choose, parse_call
+from talweg.core import Registry, Rule, UserError, check_promises, choose, parse_call
 from talweg.rules.adabelief import AdaBelief
 from talweg.rules.adadelta import AdaDelta
 from talweg.rules.adafactor import Adafactor
@@ -145,6 +145,7 @@ def named(rule: str | Rule | NamedRule) -> NamedRule:
     if isinstance(rule, NamedRule):
         return rule
     if isinstance(rule, Rule):
+        check_promises(rule)
         return _name_of(rule)
     if not isinstance(rule, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UserError(f"a rule is a name or a talweg.rules object, got {type(rule).__name__}")

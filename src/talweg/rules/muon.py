@@ -117,7 +117,7 @@ class Muon(Rule):
     def _orthogonal(self, matrix: Tensor, scalars: Scalars) -> Tensor:
         a, b, c = self.ns_coefficients
         rows, columns = matrix.shape
-        x = matrix.bfloat16() if self.half else matrix.clone()
+        x = matrix.to(torch.bfloat16 if self.half else matrix.dtype, copy=True)
         x = x.T if rows > columns else x
         x.div_(x.norm().clamp(min=scalars["eps"]))
         for _ in range(self.ns_steps):

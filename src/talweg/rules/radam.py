@@ -62,6 +62,7 @@ class RAdam(Rule):
             "plain": switch(trusted, 0.0, rate),
             "adaptive": switch(trusted, rate * (q2 * correction) ** 0.5, 0.0),
             "eps": self.eps if self.eps_hat else self.eps * correction**0.5,
+            "whole": switch(trusted, 0.0, 1.0),
         }
 
     def step(
@@ -69,5 +70,7 @@ class RAdam(Rule):
     ) -> tuple[Tensor, State]:
         m = scalars["b1"] * state["m"] + scalars["1-b1"] * grad
         r = scalars["b2"] * state["r"] + scalars["1-b2"] * grad * grad
-        rate = scalars["plain"] + scalars["adaptive"] / (r.sqrt() + scalars["eps"])
+        # A plain step divides by nothing that may be 0.
+        root = r.sqrt() + (scalars["eps"] + scalars["whole"])
+        rate = scalars["plain"] + scalars["adaptive"] / root
         return params - rate * m, {"m": m, "r": r}

@@ -57,15 +57,15 @@ class RMSProp(Rule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.nesterov and not self.keeps_velocity:
+        if self.nesterov and self.momentum == 0:
             raise UserError("nesterov=True needs momentum above 0, got momentum=0")
         if self.stored and not self.nesterov:
             raise UserError("stored=True needs nesterov=True")
 
     @property
     def keeps_velocity(self) -> bool:
-        """Whether there is momentum: always when it is a tensor."""
-        return isinstance(self.momentum, Tensor) or self.momentum > 0
+        """Whether there is momentum, if only as a tensor, or one that a schedule takes to 0."""
+        return self.nesterov or isinstance(self.momentum, Tensor) or self.momentum > 0
 
     @property
     def structure(self) -> tuple[object, ...]:

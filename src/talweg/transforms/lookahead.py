@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from talweg.core import Scalar, Scalars, State, hyper, switch
+from talweg.core import Scalar, Scalars, State, UserError, hyper, switch
 from talweg.transforms.base import Transform
 
 
@@ -26,6 +26,11 @@ class Lookahead(Transform):
 
     every: Scalar = hyper(5.0, "steps of a round", at_least=1)
     share: Scalar = hyper(0.5, "share of the way that is kept", above=0, below=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.every, Tensor) and self.every % 1:
+            raise UserError(f"every must be a whole number of steps, got {self.every}")
 
     def init(self, params: Tensor) -> State:
         return {**super().init(params), "lookahead.slow": params.clone()}

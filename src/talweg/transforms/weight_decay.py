@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from talweg.core import Scalar, Scalars, State, hyper, option
+from talweg.core import Scalar, Scalars, State, UserError, hyper, option
 from talweg.transforms.base import Transform
 
 
@@ -37,6 +37,14 @@ class WeightDecay(Transform):
     )
     decoupled: bool = option(True, "apart from the gradient")
     spare_vectors: bool = option(False, "leave biases and norms alone")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.decoupled and "lr" not in self.rule.hypers:
+            raise UserError(
+                f"decoupled decay goes by the rate, and {type(self.rule).__name__} has no lr; "
+                f"use decoupled=False"
+            )
 
     def scalars(self, t: Scalar) -> Scalars:
         if self.decoupled:
