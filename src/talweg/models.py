@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, cast
 import torch
 from torch import nn
 
-from talweg.activations import ACTIVATIONS, gain
+from talweg.activations import ACTIVATIONS
 from talweg.core import UserError, choose, first_line, listing
 
 Model: TypeAlias = str | nn.Module | Callable[[], nn.Module]
@@ -35,23 +35,30 @@ def mlp(
     >>> mlp(4, 3, hidden=(8,))(torch.zeros(2, 4)).shape
     torch.Size([2, 3])
     """
-    make = ACTIVATIONS[activation]
+    chosen = ACTIVATIONS[activation]
     for units in hidden:
         if not isinstance(units, Integral) or units < 1:
             raise UserError(f"hidden must be whole numbers of at least 1, got {units!r}")
     layers: list[nn.Module] = [nn.Flatten()]
     scale = 1.0
     for fan_in, fan_out in zip((inputs, *hidden), hidden, strict=False):
-        layers += [_linear(fan_in, fan_out, scale), make()]
-        scale = gain(make())
-    layers.append(_linear(hidden[-1] if hidden else inputs, outputs, scale))
+        if chosen.is_layer:
+            layers.append(_drawn(chosen.make(fan_in, fan_out), fan_in, scale))
+        else:
+            layers += [_drawn(nn.Linear(fan_in, fan_out), fan_in, scale), chosen.make()]
+        scale = chosen.properties.gain
+    last = hidden[-1] if hidden else inputs
+    layers.append(_drawn(nn.Linear(last, outputs), last, scale))
     return nn.Sequential(*layers)
 
 
-def _linear(inputs: int, outputs: int, scale: float) -> nn.Linear:
-    layer = nn.Linear(inputs, outputs)
-    nn.init.normal_(layer.weight, std=scale * inputs**-0.5)
-    nn.init.zeros_(layer.bias)
+def _drawn(layer: nn.Module, inputs: int, scale: float) -> nn.Module:
+    """A layer with weights from ``N(0, scale²/inputs)`` and biases at 0."""
+    for name, values in layer.named_parameters():
+        if name.endswith("bias"):
+            nn.init.zeros_(values)
+        else:
+            nn.init.normal_(values, std=scale * inputs**-0.5)
     return layer
 
 

@@ -28,7 +28,12 @@ class Registry(Mapping[str, T], Generic[T]):
         return entry
 
     def __getitem__(self, name: str) -> T:
-        """The entry of that name, or a UserError that names the nearest one."""
+        """The entry of that name, or a UserError that names the nearest one.
+
+        ``_`` is as good as ``-``.
+        """
+        if isinstance(name, str) and name not in self._entries:  # pyright: ignore[reportUnnecessaryIsInstance]
+            name = name.replace("_", "-")
         if name not in self._entries:
             raise choose(self.what, name, self._entries, self._more)
         return self._entries[name]
