@@ -202,9 +202,9 @@ def test_any_hyperparameter_may_follow_a_schedule(data: tuple[Tensor, Tensor]):
 def test_linear_reaches_its_end_and_stays():
     linear = Linear(tau=10, end=0.1)
     values = linear(2.0, torch.tensor([0.0, 5.0, 10.0, 99.0]), Span(100, 5))
-    torch.testing.assert_close(values, torch.tensor([2.0, 1.1, 0.2, 0.2]))
+    torch.testing.assert_close(values, torch.tensor([2.0, 1.1, 0.2, 0.2], dtype=torch.float64))
     whole = Linear()(1.0, torch.tensor([0.0, 340.0]), Span(340, 17))
-    torch.testing.assert_close(whole, torch.tensor([1.0, 0.01]))
+    torch.testing.assert_close(whole, torch.tensor([1.0, 0.01], dtype=torch.float64))
 
 
 def test_regression_and_a_loss_of_ones_own():
