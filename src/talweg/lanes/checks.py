@@ -47,24 +47,24 @@ def fitting_loss(loss: str | Loss | PerSample | None, module: nn.Module, samples
         )
     chosen = loss_for(loss, samples.y, output)
     values = math.prod(output.shape[1:])
-    if chosen.name == "cross-entropy":
+    if chosen.output == "classes":
         highest = int(samples.y.max()) + 1
         if output.dim() < 2 or output.shape[1] < highest:
             raise UserError(
                 f"the model returns {values} values per sample, "
                 f"but the target has {highest} classes: its last layer must have {highest} units"
             )
-    elif chosen.name == "binary-cross-entropy" and (values != 1 or int(samples.y.max()) > 1):
+    elif chosen.output == "one" and (values != 1 or int(samples.y.max()) > 1):
         raise UserError(
             f"binary cross-entropy needs one value per sample and two classes, "
             f"got {values} values and {int(samples.y.max()) + 1} classes"
         )
-    elif chosen.name == "mean-squared-error" and values != math.prod(y.shape[1:]):
+    elif chosen.output == "values" and values != math.prod(y.shape[1:]):
         raise UserError(
             f"the model returns {values} values per sample, "
             f"but the target has {math.prod(y.shape[1:])}"
         )
-    elif chosen.name == "mean-squared-error" and _long(output) != _long(y):
+    elif chosen.output == "values" and _long(output) != _long(y):
         raise UserError(
             f"the model returns samples of shape {list(output.shape[1:])}, "
             f"but those of the target have {list(y.shape[1:])}"

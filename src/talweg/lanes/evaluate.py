@@ -42,6 +42,8 @@ def evaluate(
         y = samples.y[begin : begin + ROWS]
         for lane, output in enumerate(squad.outputs(samples.x[begin : begin + ROWS])):
             values = {"loss": loss.per_sample(output, y)}
+            if loss.weight is not None:
+                values["counts"] = loss.weight(output, y)
             values |= {metric.name: metric.per_sample(output, y, scale) for metric in metrics}
             for name, value in values.items():
                 total = value.double().sum() if value.dim() else value.double() * len(y)
@@ -49,7 +51,7 @@ def evaluate(
                     name, torch.zeros(len(squad.lanes), dtype=torch.float64, device=y.device)
                 )
                 row[lane] += total
-    results = {"loss": sums["loss"] / count}
+    results = {"loss": sums["loss"] / sums.pop("counts", torch.tensor(float(count)))}
     for metric in metrics:
         results[metric.name] = metric.finish(sums[metric.name] / count, samples.y, scale)
     return {name: value.tolist() for name, value in results.items()}

@@ -19,7 +19,7 @@ from talweg.data import BatchOrder, Splits, split
 from talweg.data import load as load_data
 from talweg.lanes import Engine, Plan, one_interrupt, schedules_of
 from talweg.lanes.checks import sizes_of
-from talweg.losses import LOSSES, Loss, PerSample
+from talweg.losses import LOSSES, Loss, PerSample, loss_named
 from talweg.metrics import METRICS, Metric, metrics_of
 from talweg.models import Model, ModelSource, mlp_source, source_of
 from talweg.rules import STANDARD, NamedRule, default_lrs, named
@@ -82,7 +82,7 @@ def compare(
         loss: A name, a function of ``(output, target)``, or None for the usual one.
         metric: What decides: ``"accuracy"``, ``"rmse"``, ``"r2"``, a `Metric`, or None for the
             first of these that fits.
-        schedule: Of the learning rate: ``"constant"`` or ``"linear"``.
+        schedule: Of the learning rate: a schedule, or its name, with options if need be.
         target: For tables, the column to predict.
         device: Where to compute; None for a GPU if there is one.
         out: The run folder; None for ``runs/NAME-DATE-TIME``.
@@ -288,7 +288,7 @@ def _source(
 
 
 def _loss(loss: str | Loss | PerSample | None, kind: str) -> str | Loss | PerSample | None:
-    if isinstance(loss, str) and LOSSES[loss].kind != kind:
+    if isinstance(loss, str) and loss_named(loss).kind != kind:
         fitting = [name for name, entry in LOSSES.items() if entry.kind == kind]
         raise UserError(f"{loss} is no loss for {kind} (allowed: {', '.join(fitting)})")
     return loss
