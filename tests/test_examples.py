@@ -26,7 +26,8 @@ def blocks_of(page: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("page", "made"), [("README.md", "report.html"), ("docs/optimizers.md", "")]
+    ("page", "made"),
+    [("README.md", "report.html"), ("docs/optimizers.md", ""), ("docs/vocabulary.md", "")],
 )
 def test_the_python_of_a_page_runs(page: str, made: str, tmp_path: Path):
     done = subprocess.run(

@@ -21,8 +21,9 @@ LEVELS = (
     ),
     ("data",),
     ("optim", "lanes", "diagnose"),
-    ("study", "explain"),
+    ("study", "explain", "rates"),
     ("report",),
+    ("atlas",),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

@@ -2,26 +2,43 @@
 
 from importlib.metadata import version
 
-from talweg import data, lanes, models, optim, report, rules, transforms
+from talweg import (
+    activations,
+    data,
+    lanes,
+    losses,
+    models,
+    optim,
+    report,
+    rules,
+    schedules,
+    transforms,
+)
 from talweg.core import UserError
 from talweg.explain import Explanation, convert, explain
+from talweg.rates import FoundRate, find_lr
 from talweg.study import Study, compare, load
 
 __version__ = version("talweg")
 __all__ = [
     "Explanation",
+    "FoundRate",
     "Study",
     "UserError",
     "__version__",
+    "activations",
     "compare",
     "convert",
     "data",
     "explain",
+    "find_lr",
     "lanes",
     "load",
+    "losses",
     "models",
     "optim",
     "report",
     "rules",
+    "schedules",
     "transforms",
 ]

@@ -10,6 +10,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from talweg.cli.options import batch, numbers, subject_of, whole_numbers
 from talweg.core import UserError, split_calls
 from talweg.study import Row, Study, words
 from talweg.study import compare as run_study
@@ -49,7 +50,8 @@ def compare(
         str | None, typer.Option(help="Activation of the MLP; default: relu.")
     ] = None,
     schedule: Annotated[
-        str, typer.Option(help="Of the learning rate: constant or linear.")
+        str,
+        typer.Option(help='Of the learning rate, such as cosine or "warm-up(then=cosine)".'),
     ] = "constant",
     loss: Annotated[str | None, typer.Option(help="Loss; default: the usual one.")] = None,
     metric: Annotated[str | None, typer.Option(help="accuracy, rmse or r2.")] = None,
@@ -68,7 +70,7 @@ def compare(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> int:
     """Train every rule × learning rate × seed at once and say which rule wins."""
-    chosen_model, chosen_data = _subject(subject, model, data)
+    chosen_model, chosen_data = subject_of("compare", subject, model, data)
     study = run_study(
         chosen_model,
         chosen_data,
@@ -77,7 +79,7 @@ def compare(
         seeds=seeds,
         tune_seeds=tune_seeds,
         epochs=epochs,
-        batch_size=_batch(batch_size),
+        batch_size=batch(batch_size),
         loss=loss,
         metric=metric,
         schedule=schedule,
@@ -86,7 +88,7 @@ def compare(
         out=out,
         progress=not quiet,
         reach=reach,
-        hidden=None if hidden is None else _whole_numbers("hidden", hidden),
+        hidden=None if hidden is None else whole_numbers("hidden", hidden),
         activation=activation,
         strategy=strategy,
         kind=kind,
@@ -100,19 +102,6 @@ def compare(
     return 130 if study.record["status"] == "interrupted" else 0
 
 
-def _subject(subject: str, model: str | None, data: str | None) -> tuple[str, str]:
-    """``(model, data)`` from the argument, which may be either, and the two options."""
-    if ".py:" in subject or subject.endswith(".py") or subject == "mlp":
-        if model is not None:
-            raise UserError(f"the model is given twice: {subject} and --model {model}")
-        if data is None:
-            raise UserError(f"a model needs data: talweg compare {subject} --data NAME|FILE")
-        return subject, data
-    if data is not None:
-        raise UserError(f"the data is given twice: {subject} and --data {data}")
-    return model or "mlp", subject
-
-
 def _rates(given: list[str] | None) -> list[float] | dict[str, list[float]] | None:
     if not given:
         return None
@@ -120,39 +109,14 @@ def _rates(given: list[str] | None) -> list[float] | dict[str, list[float]] | No
     shared: list[float] = []
     for text in given:
         name, equals, rates = text.rpartition("=")
-        numbers = _numbers("lrs", rates)
+        found = numbers("lrs", rates)
         if equals:
-            named[name.strip()] = numbers
+            named[name.strip()] = found
         else:
-            shared += numbers
+            shared += found
     if named and shared:
         raise UserError("lrs must be given for all rules at once or by rule (adam=…), not both")
     return named or shared
-
-
-def _numbers(name: str, text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise UserError(f"{name} must be numbers with commas between, got {text!r}") from error
-
-
-def _whole_numbers(name: str, text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",") if part.strip()]
-    except ValueError as error:
-        raise UserError(
-            f"{name} must be whole numbers with commas between, got {text!r}"
-        ) from error
-
-
-def _batch(text: str) -> int | None:
-    if text == "full":
-        return None
-    try:
-        return int(text)
-    except ValueError as error:
-        raise UserError(f"batch_size must be a whole number or full, got {text!r}") from error
 
 
 def as_values(study: Study) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """`talweg list`: what can be named."""
 
-from collections.abc import Iterable
-from typing import Annotated
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -12,17 +13,11 @@ from talweg.core import choose
 from talweg.data import BUNDLED
 from talweg.losses import LOSSES
 from talweg.metrics import METRICS
-from talweg.rules import RULES, NamedRule, default_lrs
+from talweg.rules import RULES, default_lrs
 from talweg.schedules import SCHEDULES
 from talweg.study import words
 
-PLAIN: dict[str, Iterable[str]] = {
-    "data": BUNDLED,
-    "activations": ACTIVATIONS,
-    "losses": LOSSES,
-    "metrics": METRICS,
-    "schedules": SCHEDULES,
-}
+PLAIN: dict[str, Iterable[str]] = {"data": BUNDLED, "metrics": METRICS}
 
 
 def show(
@@ -31,22 +26,72 @@ def show(
     ] = "rules",
 ) -> None:
     """List what can be named."""
-    if what == "rules":
-        Console().print(_rules(RULES.values()))
+    tables = {
+        "rules": _rules,
+        "activations": _activations,
+        "losses": _losses,
+        "schedules": _schedules,
+    }
+    if what in tables:
+        Console().print(tables[what]())
     elif what in PLAIN:
         for name in PLAIN[what]:
             typer.echo(name)
     else:
-        raise choose("list", what, ["rules", *PLAIN])
+        raise choose("list", what, [*tables, *PLAIN])
 
 
-def _rules(rules: Iterable[NamedRule]) -> Table:
-    table = Table("rule", "usual rates", "options", box=None, pad_edge=False, header_style="dim")
-    for entry in rules:
+def _table(*headers: str) -> Table:
+    return Table(*headers, box=None, pad_edge=False, header_style="dim")
+
+
+def _rules() -> Table:
+    table = _table("rule", "usual rates", "options")
+    for entry in RULES.values():
         rates = default_lrs(entry.rule)
         options = entry.rule.hypers | entry.rule.options
-        settings = [f"{name}={value}".lower() for name, value in options.items() if name != "lr"]
+        settings = {name: value for name, value in options.items() if name != "lr"}
         table.add_row(
-            entry.name, f"{words.rate(rates[0])} – {words.rate(rates[-1])}", ", ".join(settings)
+            entry.name,
+            f"{words.rate(rates[0])} – {words.rate(rates[-1])}",
+            _settings(settings).lower(),
         )
     return table
+
+
+def _activations() -> Table:
+    table = _table("activation", "f(x)", "range", "max |f′|", "gain", "gradient gain")
+    for name, known in ACTIVATIONS.items():
+        found = known.properties
+        numbers = (found.max_slope, found.gain, found.gradient_gain)
+        reach = f"{found.low:.3g} … {found.high:.3g}"
+        table.add_row(name, known.formula, reach, *(f"{number:.3g}" for number in numbers))
+    return table
+
+
+def _losses() -> Table:
+    table = _table("loss", "for", "options")
+    for name, known in LOSSES.items():
+        table.add_row(name, known.kind, _settings(_fields(known.per_sample)))
+    return table
+
+
+def _schedules() -> Table:
+    table = _table("schedule", "Σ lr = ∞", "Σ lr² < ∞", "options")
+    for name, schedule in SCHEDULES.items():
+        met = schedule.conditions
+        marks = ("yes" if holds else "no" for holds in (met.reaches, met.settles))
+        table.add_row(name, *marks, _settings(_fields(schedule)))
+    return table
+
+
+def _fields(entry: Any) -> dict[str, Any]:
+    """The settings of a dataclass that can be typed."""
+    if not is_dataclass(entry):
+        return {}
+    values = {spec.name: getattr(entry, spec.name) for spec in fields(entry)}
+    return {name: value for name, value in values.items() if not callable(value)}
+
+
+def _settings(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in values.items())

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from talweg import __version__
-from talweg.cli import compare, explaining, listing, reporting
+from talweg.cli import compare, drawing, explaining, finding, listing, reporting
 from talweg.core import UserError
 
 
@@ -33,9 +33,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("compare")(compare.compare)
+app.command("find-lr")(finding.find)
 app.command("report")(reporting.report)
 app.command("list")(listing.show)
 app.command("explain")(explaining.show)
+app.command("atlas")(drawing.atlas)
 
 
 def _version(wanted: bool) -> None:

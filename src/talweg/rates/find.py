@@ -1,0 +1,177 @@
+"""The search: many rates and seeds at once, for a few steps."""
+
+import sys
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import Progress
+
+from talweg.core import Rule, UserError, whole_number
+from talweg.data import as_samples
+from talweg.lanes import Engine, Plan, one_interrupt
+from talweg.lanes.checks import sizes_of
+from talweg.losses import Loss, PerSample
+from talweg.models import Model, mlp_source, source_of
+from talweg.rates.found import FoundRate, interval, suggestion
+from talweg.rules import NamedRule, named
+
+A_DECADE = 4
+"""Rates in a decade of the first search."""
+BETWEEN = 7
+"""Rates between the last that trained and the first that diverged, of the second search."""
+TAIL = 0.1
+"""Share of the steps whose losses are averaged."""
+WORSE = 2.0
+"""How many times the loss of a run that hardly moved, on the same batches, is called diverged."""
+
+
+def find_lr(
+    model: Model = "mlp",
+    data: Any = "digits",
+    rule: str | Rule | NamedRule = "adam",
+    lrs: Sequence[float] | None = None,
+    seeds: int = 8,
+    steps: int = 100,
+    batch_size: int | None = 64,
+    loss: str | Loss | PerSample | None = None,
+    device: str | torch.device | None = None,
+    progress: bool = True,
+    *,
+    target: str | int | None = None,
+    strategy: str = "auto",
+) -> FoundRate:
+    """Finds a learning rate to start from: all rates and seeds at once, as lanes.
+
+    Rates are constant. The best one is that with the least training loss at the end; the
+    suggestion is the next one above it at which no seed diverged.
+
+    Args:
+        model: As for `lanes.train`: ``"mlp"``, a callable, a module or ``"file.py:name"``.
+        data: As for `lanes.train`; all of it is trained on.
+        rule: A rule, or its name with options.
+        lrs: Rates to try; None for four a decade, from a tenth of the rule's usual range to ten
+            times that, and then some around the edge of divergence.
+        seeds: Runs at each rate, at least 2: each with its own start and order of batches.
+        steps: Updates of each run, at least 10.
+        batch_size: Samples per batch; None for all.
+        loss: As for `lanes.train`.
+        device: Where to compute; None for a GPU if there is one.
+        progress: Whether to show any.
+        target: The column to predict, where the data does not say.
+        strategy: ``"auto"``, ``"stacked"`` or ``"serial"``.
+
+    Raises:
+        UserError: For input that cannot be used, in one line.
+
+    >>> import torch
+    >>> x = torch.randn(60, 2); y = x.sum(1)
+    >>> found = find_lr(lambda: torch.nn.Linear(2, 1), (x, y), "sgd", batch_size=None, seeds=2,
+    ...                 steps=30, progress=False)
+    >>> found.lr < found.edge[1]
+    True
+    """
+    chosen = named(rule)
+    seeds = whole_number("seeds", seeds, at_least=2)
+    steps = whole_number("steps", steps, at_least=10)
+    first = _grid(chosen) if lrs is None else _given(lrs)
+    samples = as_samples(data, target=target)
+    source = mlp_source(*sizes_of(samples)) if model == "mlp" else source_of(model)
+    more = BETWEEN if lrs is None else 0
+    counts = [len(first) * seeds, *([more * seeds] if more else [])]
+    engine = Engine(
+        source,
+        samples,
+        loss=loss,
+        batch_size=batch_size,
+        strategy=strategy,
+        device=device,
+        compiled=None,
+        lane_counts=counts,
+        lane_steps=sum(counts) * steps,
+        say=lambda _line: None,
+    )
+    plan = Plan(rules=(), seeds=(), steps=steps, schedules={}, evaluate={}, metrics=(), keep=False)
+    with one_interrupt() as interrupt, _bar(sum(counts) * steps, progress) as advance:
+
+        def tick(done: int) -> None:
+            advance(done)
+            interrupt.check()
+
+        def tried(rates: Sequence[float]) -> np.ndarray:
+            lanes = [chosen.with_lr(lr) for lr in rates for _ in range(seeds)]
+            now = replace(plan, rules=lanes, seeds=[*range(seeds)] * len(rates))
+            return _tails(engine.train(now, None, tick).losses, len(rates), seeds)
+
+        losses = tried(first)
+        still = losses[0]
+        losses = np.where(losses > WORSE * still, np.inf, losses)
+        best, start = suggestion(first, losses)
+        sure = interval(first, losses)
+        rates, found = list(first), losses
+        edge = _edge(rates, found, best)
+        if edge and more:
+            between = _between(*edge)
+            closer = tried(between)
+            closer = np.where(closer > WORSE * still, np.inf, closer)
+            rates, found = [*rates, *between], np.concatenate((found, closer))
+            order = np.argsort(rates)
+            rates, found = [rates[place] for place in order], found[order]
+            edge = _edge(rates, found, rates.index(first[best]))
+    return FoundRate(
+        rule=chosen.label,
+        task=f"{source.name}, {data if isinstance(data, str) else 'the given data'}",
+        lr=first[start],
+        interval=sure,
+        best=first[best],
+        edge=edge,
+        rates=tuple(rates),
+        losses=tuple(tuple(row) for row in found.tolist()),
+        steps=steps,
+    )
+
+
+def _grid(rule: NamedRule) -> list[float]:
+    low, high = np.log10(rule.rule.lr_range)
+    count = round((high - low + 2) * A_DECADE) + 1
+    return [float(f"{10**e:.4g}") for e in np.linspace(low - 1, high + 1, count)]
+
+
+def _given(lrs: Sequence[float]) -> list[float]:
+    rates = sorted({float(lr) for lr in lrs})
+    if len(rates) < 3:
+        raise UserError(f"lrs must be at least 3 different rates, got {len(rates)}")
+    return rates
+
+
+def _tails(losses: torch.Tensor, rates: int, seeds: int) -> np.ndarray:
+    """``[lane, step]`` → the mean of the last losses, ``[rate, seed]``; infinite if one is not."""
+    last = max(round(TAIL * losses.shape[1]), 1)
+    means = losses[:, -last:].double().mean(1).nan_to_num(nan=np.inf, posinf=np.inf)
+    return means.view(rates, seeds).numpy()
+
+
+def _edge(rates: Sequence[float], losses: np.ndarray, best: int) -> tuple[float, float] | None:
+    """The last rate from the best one upward at which no seed diverged, and the one after it."""
+    for place in range(best + 1, len(rates)):
+        if not np.isfinite(losses[place]).all():
+            return rates[place - 1], rates[place]
+    return None
+
+
+def _between(low: float, high: float) -> list[float]:
+    """Rates evenly between two, in the logarithm."""
+    inner = np.geomspace(low, high, BETWEEN + 2)[1:-1]
+    return [float(f"{lr:.4g}") for lr in inner]
+
+
+@contextmanager
+def _bar(lane_steps: int, shown: bool) -> Generator[Callable[[int], None]]:
+    """Progress on the error stream."""
+    with Progress(console=Console(file=sys.stderr, quiet=not shown), transient=True) as progress:
+        task = progress.add_task("trying rates", total=lane_steps)
+        yield lambda done: progress.advance(task, done)

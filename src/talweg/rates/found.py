@@ -1,0 +1,113 @@
+"""What a search for a learning rate found."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from talweg.core import counted
+
+
+@dataclass(frozen=True)
+class FoundRate:
+    """A learning rate to start from, and how sure that is.
+
+    Attributes:
+        rule: The rule's label.
+        task: The model and the data.
+        lr: The suggestion: the next rate above the best one at which no seed diverged.
+        interval: Between what rates 90% of the suggestions of resampled seeds lie.
+        best: The rate with the least loss after all steps.
+        edge: The largest rate at which no seed diverged, and the least at which one did; None if
+            none did.
+        rates: All that were tried, ascending.
+        losses: The mean training loss over the last tenth of the steps, ``[rate][seed]``; infinite
+            where the run diverged.
+        steps: That each lane made.
+    """
+
+    rule: str
+    task: str
+    lr: float
+    interval: tuple[float, float]
+    best: float
+    edge: tuple[float, float] | None
+    rates: tuple[float, ...]
+    losses: tuple[tuple[float, ...], ...]
+    steps: int
+
+    @property
+    def seeds(self) -> int:
+        """How many runs each rate had."""
+        return len(self.losses[0])
+
+    @property
+    def sentences(self) -> list[str]:
+        """What was found, in words."""
+        low, high = self.interval
+        sure = (
+            f"{'all' if low == high else '90%'} of the resampled seeds say "
+            f"{'so' if low == high else f'{low:.2g} to {high:.2g}'}"
+        )
+        found = [
+            f"{self.rule} on {self.task}: start from {self.lr:.2g}; {sure}.",
+            f"The least loss after {self.steps} steps, over {counted(self.seeds, 'seed')}, was "
+            f"that of {self.best:.2g}.",
+        ]
+        if self.edge is None:
+            found.append(f"None diverged up to {self.rates[-1]:.2g}.")
+        else:
+            found.append(
+                f"Training diverges from between {self.edge[0]:.3g} and {self.edge[1]:.3g} on."
+            )
+        if self.best == self.rates[0]:
+            found.append("The best rate is the least that was tried: try lower ones (lrs).")
+        elif self.best == self.rates[-1]:
+            found.append("The best rate is the largest that was tried: try higher ones (lrs).")
+        return found
+
+    def picture(self, path: str | Path = "find-lr.html") -> Path:
+        """Draws loss against rate: one self-contained HTML file.
+
+        Args:
+            path: The file to write or replace; its folder must exist.
+
+        Returns:
+            The path.
+
+        Raises:
+            UserError: If it cannot be written.
+        """
+        from talweg.rates.picture import draw
+
+        return draw(self, Path(path))
+
+
+def suggestion(rates: Sequence[float], losses: np.ndarray) -> tuple[int, int]:
+    """The places of the best rate and of the one to start from: a little above it.
+
+    Args:
+        rates: Ascending.
+        losses: ``[rate, seed]``; infinite where a run diverged.
+
+    Source: Goodfellow, Bengio, Courville (2016), section 8.3.1: a rate higher than the one that
+    does best over the first hundred steps, but not one that makes it unstable.
+    """
+    means = losses.mean(1)
+    best = int(np.argmin(means))
+    above = best + 1
+    if above < len(rates) and np.isfinite(losses[above]).all():
+        return best, above
+    return best, best
+
+
+def interval(rates: Sequence[float], losses: np.ndarray, draws: int = 2000) -> tuple[float, float]:
+    """Between what rates 90% of the suggestions of resampled seeds lie."""
+    draw = np.random.default_rng(0)
+    seeds = losses.shape[1]
+    chosen = [
+        rates[suggestion(rates, losses[:, draw.integers(0, seeds, seeds)])[1]] for _ in range(draws)
+    ]
+    low, high = np.quantile(chosen, [0.05, 0.95], method="nearest")
+    return float(low), float(high)

@@ -1,0 +1,152 @@
+"""The search for a rate: the edge where theory says, the suggestion where the loss is least."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import talweg
+from talweg import rules
+from talweg.cli.main import main
+from talweg.rates import find_lr
+from talweg.rates.found import interval, suggestion
+
+
+def quadratic(largest: float = 3.0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Least squares whose Hessian, ``2/N·XᵀX``, has eigenvalues from 0.2 to ``largest``."""
+    generator = torch.Generator().manual_seed(0)
+    directions = torch.linalg.qr(torch.randn(40, 4, generator=generator))[0]
+    spectrum = torch.tensor([0.2, 0.5, 1.0, largest])
+    x = directions * (40 * spectrum / 2).sqrt()
+    return x, x @ torch.tensor([1.0, -2.0, 0.5, 1.5])
+
+
+def linear() -> nn.Module:
+    return nn.Linear(4, 1, bias=False)
+
+
+@pytest.mark.parametrize(
+    ("rule", "factor"),
+    [
+        ("sgd", 2.0),
+        ("momentum(momentum=0.5)", 3.0),
+        ("momentum(momentum=0.9)", 3.8),
+        ("momentum(momentum=0.5, form=average)", 6.0),
+    ],
+)
+@pytest.mark.parametrize("largest", [3.0, 1.5])
+def test_the_edge_is_where_the_largest_eigenvalue_says(rule, factor, largest):
+    found = find_lr(
+        linear, quadratic(largest), rule, seeds=3, steps=200, batch_size=None, progress=False
+    )
+    edge = factor / largest
+    assert found.edge is not None
+    low, high = found.edge
+    assert low < edge * 1.01
+    assert high > edge * 0.99
+    assert high / low < 1.1
+    assert found.lr <= edge
+
+
+def test_the_answer_is_a_rate_on_the_grid_above_the_best():
+    found = find_lr("mlp", "iris", "adam", seeds=3, steps=40, progress=False)
+    means = np.array(found.losses).mean(1)
+    assert found.best == found.rates[int(means.argmin())]
+    assert found.best <= found.lr
+    assert found.interval[0] <= found.interval[1]
+    assert found.seeds == 3
+    assert f"{found.lr:.2g}" in found.sentences[0]
+
+
+def test_the_same_call_gives_the_same_answer():
+    first, second = (
+        find_lr(linear, quadratic(), "rmsprop", seeds=2, steps=20, progress=False) for _ in "ab"
+    )
+    assert first == second
+
+
+def test_rates_that_are_given():
+    found = find_lr(
+        linear, quadratic(), rules.SGD(), lrs=[0.3, 0.01, 0.1, 5.0], seeds=2, steps=60,
+        batch_size=None, progress=False,
+    )  # fmt: skip
+    assert found.rates == (0.01, 0.1, 0.3, 5.0)
+    assert found.edge == (0.3, 5.0)
+    assert found.lr == 0.3
+    low = find_lr(
+        linear, quadratic(), "sgd", lrs=[1e-5, 1e-4, 1e-3], seeds=2, steps=10, progress=False
+    )
+    assert low.edge is None
+    assert "largest that was tried" in low.sentences[-1]
+    assert "None diverged up to 0.001." in low.sentences
+
+
+def test_the_suggestion_is_the_next_one_up_unless_that_diverged():
+    rates = [0.1, 0.2, 0.4]
+    safe = np.array([[3.0, 3.0], [1.0, 1.2], [1.5, 1.4]])
+    assert suggestion(rates, safe) == (1, 2)
+    lost = np.array([[3.0, 3.0], [1.0, 1.2], [1.5, np.inf]])
+    assert suggestion(rates, lost) == (1, 1)
+    # A resample that leaves the seed out that diverged goes one further.
+    assert interval(rates, lost) == (0.2, 0.4)
+    assert interval(rates, safe) == (0.4, 0.4)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"rule": "adma"}, "did you mean 'adam'"),
+        ({"seeds": 1}, "seeds must be .* at least 2"),
+        ({"steps": 3}, "steps must be .* at least 10"),
+        ({"lrs": [0.1, 0.1]}, "at least 3 different rates"),
+        ({"lrs": [0.1, -1.0, 2.0]}, "lr must be a positive number"),
+        ({"data": "digitz"}, "digits"),
+        ({"loss": "huber(delta=0)"}, "delta must be"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(change, said):
+    given = {"model": linear, "data": quadratic(), "progress": False} | change
+    with pytest.raises(talweg.UserError, match=said):
+        find_lr(**given)
+
+
+def test_the_picture_is_one_file(tmp_path: Path):
+    found = find_lr(linear, quadratic(), "sgd", seeds=2, steps=20, progress=False)
+    text = found.picture(tmp_path / "rate.html").read_text()
+    assert "diverges" in text
+    assert f"start: {found.lr:.2g}" in text
+    with pytest.raises(talweg.UserError, match="cannot write"):
+        found.picture(tmp_path / "nowhere" / "rate.html")
+
+
+def test_the_command(tmp_path, monkeypatch, capsys):
+    arguments = [
+        "talweg",
+        "find-lr",
+        "iris",
+        "--rule",
+        "sgd",
+        "--seeds",
+        "2",
+        "--steps",
+        "20",
+        "-q",
+    ]
+    monkeypatch.setattr(sys, "argv", [*arguments, "--out", str(tmp_path / "rate.html")])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    shown = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert "← start" in shown
+    assert "start from" in shown
+    assert (tmp_path / "rate.html").is_file()
+    monkeypatch.setattr(sys, "argv", [*arguments, "--json"])
+    with pytest.raises(SystemExit):
+        main()
+    told = json.loads(capsys.readouterr().out)
+    assert told["lr"] in told["rates"]
+    assert len(told["losses"]) == len(told["rates"])
