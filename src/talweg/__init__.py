@@ -5,6 +5,7 @@ from importlib.metadata import version
 from talweg import (
     activations,
     data,
+    landscapes,
     lanes,
     losses,
     models,
@@ -32,6 +33,7 @@ __all__ = [
     "data",
     "explain",
     "find_lr",
+    "landscapes",
     "lanes",
     "load",
     "losses",

@@ -146,6 +146,7 @@ def test_ctrl_c_before_anything_was_measured_says_so(
     ("what", "words"),
     [
         ("activations", ["soft-exponential", "gradient gain", "-0.17"]),
+        ("landscapes", ["rosenbrock", "(3, 0.5)"]),
         ("losses", ["huber", "delta=1.0"]),
         ("schedules", ["inverse-time", "power=1.0"]),
         ("metrics", ["accuracy"]),

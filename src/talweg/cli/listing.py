@@ -11,6 +11,7 @@ from rich.table import Table
 from talweg.activations import ACTIVATIONS
 from talweg.core import choose
 from talweg.data import BUNDLED
+from talweg.landscapes import LANDSCAPES
 from talweg.losses import LOSSES
 from talweg.metrics import METRICS
 from talweg.rules import RULES, default_lrs
@@ -22,13 +23,15 @@ PLAIN: dict[str, Iterable[str]] = {"data": BUNDLED, "metrics": METRICS}
 
 def show(
     what: Annotated[
-        str, typer.Argument(help="rules, data, activations, losses, metrics or schedules.")
+        str,
+        typer.Argument(help="rules, data, activations, landscapes, losses, metrics or schedules."),
     ] = "rules",
 ) -> None:
     """List what can be named."""
     tables = {
         "rules": _rules,
         "activations": _activations,
+        "landscapes": _landscapes,
         "losses": _losses,
         "schedules": _schedules,
     }
@@ -66,6 +69,15 @@ def _activations() -> Table:
         numbers = (found.max_slope, found.gain, found.gradient_gain)
         reach = f"{found.low:.3g} … {found.high:.3g}"
         table.add_row(name, known.formula, reach, *(f"{number:.3g}" for number in numbers))
+    return table
+
+
+def _landscapes() -> Table:
+    table = _table("landscape", "f(x, y)", "start", "minimum")
+    for name, known in LANDSCAPES.items():
+        places = (known.start, *known.minima)
+        start, *minima = ("(" + ", ".join(f"{one:.3g}" for one in place) + ")" for place in places)
+        table.add_row(name, known.formula, start, f"{words.listed(minima)}: {known.least:.4g}")
     return table
 
 
