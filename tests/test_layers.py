@@ -21,7 +21,7 @@ LEVELS = (
     ),
     ("data",),
     ("optim", "lanes", "diagnose"),
-    ("study", "explain", "rates"),
+    ("study", "explain", "rates", "race"),
     ("report",),
     ("atlas",),
     ("cli",),

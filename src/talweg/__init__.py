@@ -17,6 +17,7 @@ from talweg import (
 )
 from talweg.core import UserError
 from talweg.explain import Explanation, convert, explain
+from talweg.race import Race, race
 from talweg.rates import FoundRate, find_lr
 from talweg.study import Study, compare, load
 
@@ -24,6 +25,7 @@ __version__ = version("talweg")
 __all__ = [
     "Explanation",
     "FoundRate",
+    "Race",
     "Study",
     "UserError",
     "__version__",
@@ -39,6 +41,7 @@ __all__ = [
     "losses",
     "models",
     "optim",
+    "race",
     "report",
     "rules",
     "schedules",

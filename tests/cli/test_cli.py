@@ -162,6 +162,16 @@ def test_lists_of_what_has_a_name(what, words, monkeypatch, capsys):
     assert all(word in shown for word in words)
 
 
+def test_race_prints_who_is_first(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["talweg", "race", "saddle", "--steps", "100", "-q"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert "off the saddle" in shown
+    assert "is first on saddle" in shown
+
+
 def test_lists(tmp_path: Path):
     listed = run("list", "rules", cwd=tmp_path)
     assert listed.returncode == 0

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from talweg import __version__
-from talweg.cli import compare, drawing, explaining, finding, listing, reporting
+from talweg.cli import compare, drawing, explaining, finding, listing, racing, reporting
 from talweg.core import UserError
 
 
@@ -34,6 +34,7 @@ app = typer.Typer(
 )
 app.command("compare")(compare.compare)
 app.command("find-lr")(finding.find)
+app.command("race")(racing.race)
 app.command("report")(reporting.report)
 app.command("list")(listing.show)
 app.command("explain")(explaining.show)

@@ -1,0 +1,63 @@
+"""`talweg race`: rules on a landscape."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from talweg.cli.options import numbers
+from talweg.core import split_calls
+from talweg.race import Race
+from talweg.race import race as run_race
+from talweg.study import words
+
+
+def race(
+    landscape: Annotated[str, typer.Argument(help="See talweg list landscapes.")] = "rosenbrock",
+    rules: Annotated[
+        str | None,
+        typer.Option(help='Rules, such as "sgd,adam,momentum(form=average)"; default: all seven.'),
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Updates of each lane.")] = 500,
+    noise: Annotated[float, typer.Option(help="Standard deviation of gradient noise.")] = 0.0,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Samples that a step sees, on line-fit.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Runs at each rate; default: 1, with noise 5.")
+    ] = None,
+    start: Annotated[str | None, typer.Option(help="Where all begin, such as -1.2,1.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Race rules from the same start on a landscape, each at its own best rate."""
+    found = run_race(
+        landscape,
+        None if rules is None else split_calls(rules),
+        steps,
+        noise=noise,
+        batch_size=batch_size,
+        seeds=seeds,
+        start=None if start is None else numbers("start", start),
+        progress=not quiet,
+    )
+    console = Console(highlight=False)
+    console.print(_table(found))
+    for sentence in found.sentences:
+        console.print(sentence, soft_wrap=True)
+
+
+def _table(found: Race) -> Table:
+    has_saddle = bool(found.landscape.saddles)
+    headers = ["rule", "rate", "steps", *(["off the saddle"] if has_saddle else []), "height left"]
+    table = Table(*headers, box=None, pad_edge=False, header_style="dim")
+    for racer in found.racers:
+        left = [_shown(racer.left_saddle)] if has_saddle else []
+        table.add_row(
+            racer.label, words.rate(racer.lr), _shown(racer.steps), *left, f"{racer.gap:.2g}"
+        )
+    return table
+
+
+def _shown(steps: float | None) -> str:
+    return "–" if steps is None else f"{steps:.0f}"
