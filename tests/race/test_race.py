@@ -6,9 +6,10 @@ from torch import optim
 
 import talweg
 from talweg import rules
-from talweg.landscapes import LANDSCAPES
+from talweg.landscapes import LANDSCAPES, quadratic
 from talweg.race import race
 from talweg.race.descent import Noise, paths
+from talweg.race.picture import figure
 from talweg.rules import RULES
 
 ROSENBROCK = LANDSCAPES["rosenbrock"]
@@ -119,6 +120,27 @@ def test_batches_bend_the_path_of_a_line_fit():
     assert exact.best.gap < 1e-8 < drawn.best.gap
     fit = exact.landscape
     assert fit.distance(exact.best.path[-1]) < 1e-4
+
+
+def test_the_picture_has_a_frame_for_each_moment_and_a_line_for_each_rule(tmp_path):
+    found = race("saddle", ["sgd", "adam"], steps=60, progress=False)
+    drawn = figure(found)
+    assert [trace.name.split(",")[0] for trace in drawn.data[2:]] == [
+        racer.label for racer in found.racers
+    ]
+    assert drawn.frames[0].name == "0"
+    assert drawn.frames[-1].name == "60"
+    first = drawn.frames[0].data[0]
+    assert (first.x[0], first.y[0]) == found.landscape.start
+    last = drawn.frames[-1].data[0]
+    assert len(last.x) == 61
+    page = found.picture(tmp_path / "race.html").read_text()
+    assert "pause" in page
+    bowl = race(quadratic((1.0, 2.0, 3.0)), ["sgd"], steps=5, progress=False)
+    with pytest.raises(talweg.UserError, match="two coordinates"):
+        bowl.picture(tmp_path / "bowl.html")
+    with pytest.raises(talweg.UserError, match="cannot write"):
+        found.picture(tmp_path / "nowhere" / "race.html")
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ def race(
         int | None, typer.Option(help="Runs at each rate; default: 1, with noise 5.")
     ] = None,
     start: Annotated[str | None, typer.Option(help="Where all begin, such as -1.2,1.")] = None,
+    out: Annotated[str | None, typer.Option(help="Draw it, to be played: an HTML file.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Race rules from the same start on a landscape, each at its own best rate."""
@@ -45,6 +46,8 @@ def race(
     console.print(_table(found))
     for sentence in found.sentences:
         console.print(sentence, soft_wrap=True)
+    if out is not None:
+        typer.echo(str(found.picture(out)))
 
 
 def _table(found: Race) -> Table:

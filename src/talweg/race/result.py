@@ -1,9 +1,11 @@
 """What a race gave."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import Tensor
 
+from talweg.core import UserError
 from talweg.landscapes import Landscape
 
 
@@ -60,6 +62,24 @@ class Race:
     def best(self) -> Racer:
         """The first."""
         return self.racers[0]
+
+    def picture(self, path: str | Path = "race.html") -> Path:
+        """Draws the paths over contours, with play, pause, a slider and a legend: one HTML file.
+
+        Args:
+            path: The file to write or replace; its folder must exist.
+
+        Returns:
+            The path.
+
+        Raises:
+            UserError: If it cannot be written, or the landscape has not two coordinates.
+        """
+        from talweg.race.picture import draw
+
+        if len(self.landscape.start) != 2:
+            raise UserError(f"a picture has two coordinates, {self.landscape.name} has others")
+        return draw(self, Path(path))
 
     @property
     def sentences(self) -> list[str]:
