@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import plotly.graph_objects as go
 import torch
+from contourpy import contour_generator
 
 from talweg.core import UserError
 from talweg.race.result import Race, Racer
@@ -15,6 +16,8 @@ COLOURS = (
 )  # fmt: skip
 """Those of the report: far apart for normal, protan, deutan and tritan eyes."""
 FRAMES = 120
+LEVELS = 22
+"""Contours."""
 SPEEDS = {"slow": 120, "normal": 50, "fast": 15}
 """Milliseconds of a frame."""
 
@@ -61,8 +64,10 @@ def figure(race: Race) -> go.Figure:
         updatemenus=[_buttons()],
         sliders=[_slider(shown)],
     )
-    drawn.update_xaxes(range=[left, right], title="a" if _is_line(race) else "x", zeroline=False)
-    drawn.update_yaxes(range=[low, high], title="b" if _is_line(race) else "y", zeroline=False)
+    names = ("a", "b") if race.landscape.name == "line-fit" else ("x", "y")
+    plain = {"zeroline": False, "showgrid": False}
+    drawn.update_xaxes(range=[left, right], title=names[0], **plain)
+    drawn.update_yaxes(range=[low, high], title=names[1], **plain)
     return drawn
 
 
@@ -72,21 +77,25 @@ def moments(race: Race) -> list[int]:
     return sorted({0, *spread.tolist()})
 
 
-def _is_line(race: Race) -> bool:
-    return race.landscape.name == "line-fit"
-
-
-def _contours(race: Race) -> go.Contour:
+def _contours(race: Race) -> go.Scatter:
+    """Lines of one height as one trace: Plotly's own contours vanish in an animation."""
     (left, low), (right, high) = race.landscape.window
-    x = torch.linspace(left, right, 161, dtype=torch.float64)
-    y = torch.linspace(low, high, 161, dtype=torch.float64)
+    x = torch.linspace(left, right, 241, dtype=torch.float64)
+    y = torch.linspace(low, high, 241, dtype=torch.float64)
     points = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
     heights = race.landscape(points) - race.landscape.least
-    floor = float(heights.max()) * 1e-6
-    return go.Contour(
-        x=x.numpy(), y=y.numpy(), z=torch.log10(heights + floor).numpy(), ncontours=26,
-        colorscale=[[0, "#dcebea"], [0.5, "#f1f0ea"], [1, "#fbfaf6"]], showscale=False,
-        line={"width": 0.7, "color": "#b8bcbc"}, hoverinfo="skip", showlegend=False,
+    floor = float(heights.max()) * 1e-5
+    levels = torch.log10(heights + floor)
+    drawn = contour_generator(x.numpy(), y.numpy(), levels.numpy())
+    gap = np.full((1, 2), np.nan)
+    lines = [gap]
+    for level in np.linspace(float(levels.min()), float(levels.max()), LEVELS + 2)[1:-1]:
+        for line in drawn.lines(level):
+            lines += [np.asarray(line), gap]
+    along = np.concatenate(lines).round(4)
+    return go.Scatter(
+        x=along[:, 0], y=along[:, 1], mode="lines", hoverinfo="skip", showlegend=False,
+        line={"width": 0.8, "color": "#c3c7c6"},
     )  # fmt: skip
 
 
