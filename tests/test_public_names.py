@@ -1,6 +1,7 @@
 """``__all__`` tells the truth: what it lists exists and is explained, what is public is listed."""
 
 import inspect
+import subprocess
 import sys
 from importlib import import_module
 from pkgutil import walk_packages
@@ -111,3 +112,10 @@ def explained():
     assert unlisted(made_up) == ["Forgotten"]
     made_up.__all__.remove("gone")
     assert unexplained(made_up) == ["Bare", "plain"]
+
+
+def test_importing_talweg_imports_nothing_that_takes_a_second():
+    heavy = ("sklearn", "plotly.graph_objects", "pandas", "keras", "jax", "contourpy")
+    ask = f"import sys, talweg; print([name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

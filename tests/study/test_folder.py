@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 
 import talweg
-from talweg.study.folder import RunFolder, read_metrics, write_atomically
+from talweg.core import write_atomically
+from talweg.study.folder import RunFolder, read_metrics
 
 
 def test_a_folder_holds_its_record_as_soon_as_it_is_there(tmp_path: Path):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from talweg.activations import functions
 from talweg.activations.lean import lean
-from talweg.core import UserError
+from talweg.core import UserError, check_number, is_finite, whole_number
 
 
 class Elementwise(nn.Module):
@@ -42,6 +42,7 @@ class SoftExponential(nn.Module):
 
     def __init__(self, alpha: float = 0.0) -> None:
         super().__init__()
+        check_number("alpha", alpha)
         self._start = alpha
         self.alpha = nn.Parameter(torch.tensor(float(alpha)))
 
@@ -81,7 +82,7 @@ class RReLU(nn.Module):
         self, lower: float = 1 / 8, upper: float = 1 / 3, evaluation: str = "slope"
     ) -> None:
         super().__init__()
-        if not 0 <= lower < upper <= 1:
+        if not (is_finite(lower) and is_finite(upper) and 0 <= lower < upper <= 1):
             raise UserError(f"slopes must be 0 <= lower < upper <= 1, got {lower} and {upper}")
         if evaluation not in ("slope", "divisor"):
             raise UserError(f"evaluation must be 'slope' or 'divisor', got {evaluation!r}")
@@ -113,14 +114,15 @@ class Maxout(nn.Module):
         outputs: Units.
         pieces: Maps for each unit, at least 2.
 
+    Raises:
+        UserError: If there are fewer.
+
     Source: Goodfellow et al. (2013), eq. 1.
     """
 
     def __init__(self, inputs: int, outputs: int, pieces: int = 2) -> None:
         super().__init__()
-        if pieces < 2:
-            raise UserError(f"pieces must be at least 2, got {pieces}")
-        self.pieces = pieces
+        self.pieces = whole_number("pieces", pieces, at_least=2)
         self.linear = nn.Linear(inputs, outputs * pieces)
 
     def forward(self, x: Tensor) -> Tensor:

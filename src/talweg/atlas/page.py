@@ -5,8 +5,7 @@ from pathlib import Path
 from string import Template
 
 from talweg.atlas import activations, schedules
-from talweg.core import UserError
-from talweg.study.folder import write_atomically
+from talweg.core import write_page
 
 
 def write(path: str | Path = "atlas.html") -> Path:
@@ -21,12 +20,7 @@ def write(path: str | Path = "atlas.html") -> Path:
     Raises:
         UserError: If it cannot be written.
     """
-    text, path = page(), Path(path)
-    try:
-        write_atomically(path, lambda file: file.write(text.encode()))
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
-    return path
+    return write_page(path, page())
 
 
 def page() -> str:

@@ -7,7 +7,6 @@ from rich.console import Console
 from rich.table import Table
 
 from talweg.cli.options import numbers
-from talweg.core import split_calls
 from talweg.race import Race
 from talweg.race import race as run_race
 from talweg.study import words
@@ -34,7 +33,7 @@ def race(
     """Race rules from the same start on a landscape, each at its own best rate."""
     found = run_race(
         landscape,
-        None if rules is None else split_calls(rules),
+        rules,
         steps,
         noise=noise,
         batch_size=batch_size,

@@ -2,8 +2,9 @@
 
 from talweg.core.compiling import Compiled, missing_compiler
 from talweg.core.contract import check_promises
-from talweg.core.errors import UserError, choose, nearest, whole_number
-from talweg.core.fields import hyper, option
+from talweg.core.errors import UserError, choose, is_finite, nearest, whole_number
+from talweg.core.fields import check_flag, check_number, hyper, option
+from talweg.core.files import page_around, write_atomically, write_page
 from talweg.core.registry import Registry
 from talweg.core.rule import Rule, Scalar, Scalars, State, largest, shares, stack, switch
 from talweg.core.spec import parse_call, split_calls
@@ -18,20 +19,26 @@ __all__ = [
     "State",
     "UserError",
     "a_number",
+    "check_flag",
+    "check_number",
     "check_promises",
     "choose",
     "counted",
     "first_line",
     "hyper",
+    "is_finite",
     "largest",
     "listing",
     "missing_compiler",
     "nearest",
     "option",
+    "page_around",
     "parse_call",
     "shares",
     "split_calls",
     "stack",
     "switch",
     "whole_number",
+    "write_atomically",
+    "write_page",
 ]

@@ -1,8 +1,10 @@
 """Messages for people: what was wrong, what is allowed, what was given, the nearest choice."""
 
 import difflib
+import math
 from collections.abc import Iterable
-from numbers import Integral
+from numbers import Integral, Real
+from typing import TypeGuard
 
 
 class UserError(ValueError):
@@ -42,6 +44,15 @@ def choose(what: str, given: object, allowed: Iterable[str], more: str = "") -> 
     return UserError(
         f"unknown {what} {given!r}{question} ({more or 'allowed: ' + ', '.join(words)})"
     )
+
+
+def is_finite(value: object) -> TypeGuard[float]:
+    """Whether it is a finite number; booleans are not numbers.
+
+    >>> is_finite(0.5), is_finite(float("nan")), is_finite(True), is_finite("1")
+    (True, False, False, False)
+    """
+    return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
 
 
 def whole_number(name: str, value: object, at_least: int = 1) -> int:

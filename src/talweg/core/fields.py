@@ -2,12 +2,11 @@
 
 import math
 from dataclasses import Field, field, fields
-from numbers import Real
 from typing import Any
 
 from torch import Tensor
 
-from talweg.core.errors import UserError, choose
+from talweg.core.errors import UserError, choose, is_finite
 from talweg.core.wording import a_number
 
 
@@ -65,8 +64,7 @@ def check(owner: object) -> None:
 
 def _check_option(spec: Field[Any], value: object) -> None:
     if isinstance(spec.default, bool):
-        if not isinstance(value, bool):
-            raise UserError(f"{spec.name} must be true or false, got {value!r}")
+        check_flag(spec.name, value)
     elif isinstance(spec.default, int):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise UserError(f"{spec.name} must be a whole number of at least 1, got {value!r}")
@@ -79,16 +77,43 @@ def _check_option(spec: Field[Any], value: object) -> None:
 
 def _is_like(usual: tuple[float, ...], value: object) -> bool:
     """Whether a value is as many finite numbers."""
-    return (
-        isinstance(value, tuple)
-        and len(value) == len(usual)
-        and all(isinstance(one, Real) and math.isfinite(one) for one in value)
-    )
+    return isinstance(value, tuple) and len(value) == len(usual) and all(map(is_finite, value))
 
 
 def _check_number(spec: Field[Any], value: Any) -> None:
-    low, least, high = (spec.metadata[key] for key in ("above", "at_least", "below"))
-    is_number = not isinstance(value, bool) and isinstance(value, Real)
-    if is_number and math.isfinite(value) and low < value < high and value >= least:
-        return
-    raise UserError(f"{spec.name} must be {a_number(low, least, high)}, got {value!r}")
+    bounds = {key: spec.metadata[key] for key in ("above", "at_least", "below")}
+    check_number(spec.name, value, **bounds)
+
+
+def check_flag(name: str, value: object) -> None:
+    """Complains of anything but true or false.
+
+    Raises:
+        UserError: Naming it and what was given.
+    """
+    if not isinstance(value, bool):
+        raise UserError(f"{name} must be true or false, got {value!r}")
+
+
+def check_number(
+    name: str,
+    value: object,
+    *,
+    above: float = -math.inf,
+    at_least: float = -math.inf,
+    below: float = math.inf,
+) -> None:
+    """Complains of anything but a finite number within bounds.
+
+    Args:
+        name: What it is called.
+        value: What was given.
+        above: It must be greater than this.
+        at_least: It must be at least this.
+        below: It must be smaller than this.
+
+    Raises:
+        UserError: Naming it, what is allowed and what was given.
+    """
+    if not (is_finite(value) and above < value < below and value >= at_least):
+        raise UserError(f"{name} must be {a_number(above, at_least, below)}, got {value!r}")

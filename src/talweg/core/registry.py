@@ -1,6 +1,6 @@
 """Named collections: what the command line offers, documentation lists and the laws test."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 from talweg.core.errors import choose
@@ -20,29 +20,36 @@ class Registry(Mapping[str, T], Generic[T]):
         self.what = what
         self._more = more
         self._entries: dict[str, T] = {}
+        self._makers: dict[str, Callable[[], T]] = {}
 
     def add(self, name: str, entry: T) -> T:
         """Adds an entry under a new name and returns it."""
-        assert name not in self._entries, f"{self.what} {name!r} is registered twice"
-        self._entries[name] = entry
+        self.add_made(name, lambda: entry)
         return entry
+
+    def add_made(self, name: str, make: Callable[[], T]) -> None:
+        """Adds an entry that is made when somebody asks for it, because that takes time."""
+        assert name not in self._makers, f"{self.what} {name!r} is registered twice"
+        self._makers[name] = make
 
     def __getitem__(self, name: str) -> T:
         """The entry of that name, or a UserError that names the nearest one.
 
         ``_`` is as good as ``-``.
         """
-        if isinstance(name, str) and name not in self._entries:  # pyright: ignore[reportUnnecessaryIsInstance]
+        if isinstance(name, str) and name not in self._makers:  # pyright: ignore[reportUnnecessaryIsInstance]
             name = name.replace("_", "-")
+        if name not in self._makers:
+            raise choose(self.what, name, self._makers, self._more)
         if name not in self._entries:
-            raise choose(self.what, name, self._entries, self._more)
+            self._entries[name] = self._makers[name]()
         return self._entries[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        return name in self._makers
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
+        return iter(self._makers)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._makers)

@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from sklearn.datasets import load_diabetes
 
 from talweg.core import Registry
 from talweg.landscapes.functions import (
@@ -46,6 +45,8 @@ def line_fit() -> Landscape:
     Both are in standard deviations; the index is moved by one, so that slope and height hang
     together and the valley lies askew.
     """
+    from sklearn.datasets import load_diabetes
+
     features, target = load_diabetes(return_X_y=True)
     x, y = (torch.from_numpy(np.array(column)) for column in (np.array(features)[:, 2], target))
     x, y = (x - x.mean()) / x.std(correction=0) + 1, (y - y.mean()) / y.std(correction=0)
@@ -149,6 +150,6 @@ for _entry in (
         source="Styblinski & Tang (1990)",
     ),
     quadratic((1.0, 30.0), turned=True),
-    line_fit(),
 ):
     LANDSCAPES.add(_entry.name, _entry)
+LANDSCAPES.add_made("line-fit", line_fit)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from talweg.core import UserError, first_line
 from talweg.data import Samples
 from talweg.losses import Loss, PerSample, loss_for
+from talweg.models import Model, ModelSource, mlp_source, source_of
 
 
 def output_of(module: nn.Module, x: Tensor) -> Tensor:
@@ -104,3 +105,14 @@ def sizes_of(samples: Samples) -> tuple[int, int]:
     if samples.y.is_floating_point():
         return inputs, math.prod(samples.y.shape[1:])
     return inputs, int(samples.y.max()) + 1
+
+
+def source_for(model: Model | ModelSource, samples: Samples) -> ModelSource:
+    """Where models for some samples come from; ``"mlp"`` is one of their size.
+
+    Raises:
+        UserError: If there is no such model.
+    """
+    if isinstance(model, str) and model == "mlp":
+        return mlp_source(*sizes_of(samples))
+    return source_of(model)

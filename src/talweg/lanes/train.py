@@ -9,13 +9,13 @@ from torch import Tensor
 
 from talweg.core import Rule, UserError, choose, whole_number
 from talweg.data import BatchOrder, Samples, as_samples
-from talweg.lanes.checks import check_alike, sizes_of
+from talweg.lanes.checks import check_alike, source_for
 from talweg.lanes.engine import Engine, Plan, Result, steps_of
 from talweg.lanes.evaluate import Reading
 from talweg.lanes.interrupts import one_interrupt
 from talweg.losses import Loss, PerSample
 from talweg.metrics import Metric
-from talweg.models import Model, mlp_source, source_of
+from talweg.models import Model
 from talweg.rules import named
 from talweg.schedules import Schedule, schedule_of
 
@@ -134,7 +134,7 @@ def train(
         if name not in hypers:
             raise choose("hyperparameter in schedule", name, hypers)
     samples = as_samples(data)
-    source = mlp_source(*sizes_of(samples)) if model == "mlp" else source_of(model)
+    source = source_for(model, samples)
     notes: list[str] = []
     total = steps_of(steps, epochs, BatchOrder(len(samples), batch_size, 0).steps_per_epoch)
     engine = Engine(

@@ -3,19 +3,14 @@
 Targets are class numbers, ``[batch]``, or probabilities, ``[batch, classes]``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from talweg.core import UserError
-
-
-def _share(name: str, value: float) -> None:
-    if not 0 <= value < 1:
-        raise UserError(f"{name} must be a number of at least 0 and below 1, got {value}")
+from talweg.core import UserError, check_flag, check_number, whole_number
 
 
 @dataclass(frozen=True)
@@ -35,11 +30,15 @@ class CrossEntropy:
     ignore: int | None = None
 
     def __post_init__(self) -> None:
-        _share("smoothing", self.smoothing)
+        check_number("smoothing", self.smoothing, at_least=0, below=1)
+        if self.ignore is not None:
+            whole_number("ignore", self.ignore, at_least=0)
         if self.weights is not None:
+            if not isinstance(self.weights, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise UserError(f"weights must be numbers, one per class, got {self.weights!r}")
+            for weight in self.weights:
+                check_number("a weight", weight, at_least=0)
             object.__setattr__(self, "weights", tuple(float(one) for one in self.weights))
-            if not all(one >= 0 for one in self.weights):
-                raise UserError(f"weights must be numbers of at least 0, got {self.weights}")
 
     def __call__(self, output: Tensor, target: Tensor) -> Tensor:
         """The loss of each sample; where it has many places, as a text has, their sum.
@@ -99,9 +98,8 @@ class BinaryCrossEntropy:
     smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        _share("smoothing", self.smoothing)
-        if not self.positive > 0:
-            raise UserError(f"positive must be a positive number, got {self.positive}")
+        check_number("smoothing", self.smoothing, at_least=0, below=1)
+        check_number("positive", self.positive, above=0)
 
     def __call__(self, output: Tensor, target: Tensor) -> Tensor:
         """The loss of each sample.
@@ -134,8 +132,7 @@ class Focal:
     gamma: float = 2.0
 
     def __post_init__(self) -> None:
-        if not self.gamma >= 0:
-            raise UserError(f"gamma must be a number of at least 0, got {self.gamma}")
+        check_number("gamma", self.gamma, at_least=0)
 
     def __call__(self, output: Tensor, target: Tensor) -> Tensor:
         """The loss of each sample.
@@ -167,8 +164,8 @@ class Hinge:
     squared: bool = False
 
     def __post_init__(self) -> None:
-        if not self.margin > 0:
-            raise UserError(f"margin must be a positive number, got {self.margin}")
+        check_number("margin", self.margin, above=0)
+        check_flag("squared", self.squared)
 
     def __call__(self, output: Tensor, target: Tensor) -> Tensor:
         """The loss of each sample.

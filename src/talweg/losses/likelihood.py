@@ -46,13 +46,8 @@ def gaussian(output: Tensor) -> distributions.Distribution:
 
     The logarithm counts as 40 at most, and as −40 at least.
     """
-    if output.dim() < 2 or output.shape[1] != 2:
-        raise UserError(
-            f"gaussian-nll needs two values per sample, the mean and the logarithm of the "
-            f"variance, got {list(output.shape[1:])}"
-        )
-    scale = (output[:, 1] / 2).clamp(-20, 20).exp()
-    return distributions.Normal(output[:, 0], scale, validate_args=False)
+    mean, spread = _two("gaussian-nll", "variance", output)
+    return distributions.Normal(mean, (spread / 2).exp(), validate_args=False)
 
 
 def laplace(output: Tensor) -> distributions.Distribution:
@@ -60,14 +55,19 @@ def laplace(output: Tensor) -> distributions.Distribution:
 
     The logarithm counts as 40 at most, and as −40 at least.
     """
+    mean, spread = _two("laplace-nll", "scale", output)
+    return distributions.Laplace(mean, spread.exp(), validate_args=False)
+
+
+def _two(loss: str, what: str, output: Tensor) -> tuple[Tensor, Tensor]:
+    """A mean, and the logarithm of something that it may not take too far."""
     if output.dim() < 2 or output.shape[1] != 2:
         raise UserError(
-            f"laplace-nll needs two values per sample, the mean and the logarithm of the scale, "
+            f"{loss} needs two values per sample, the mean and the logarithm of the {what}, "
             f"got {list(output.shape[1:])}"
         )
-    return distributions.Laplace(
-        output[:, 0], output[:, 1].clamp(-40, 40).exp(), validate_args=False
-    )
+    mean, spread = output.unbind(1)
+    return mean, spread.clamp(-40, 40)
 
 
 def poisson(output: Tensor, target: Tensor) -> Tensor:

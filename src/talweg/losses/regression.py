@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from talweg.core import UserError
+from talweg.core import check_number
 
 
 def averaged(values: Tensor) -> Tensor:
@@ -52,8 +52,7 @@ class Huber:
     delta: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.delta > 0:
-            raise UserError(f"delta must be a positive number, got {self.delta}")
+        check_number("delta", self.delta, above=0)
 
     def __call__(self, output: Tensor, target: Tensor) -> Tensor:
         """``[batch]``."""
@@ -75,8 +74,7 @@ class Quantile:
     q: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0 < self.q < 1:
-            raise UserError(f"q must be a number above 0 and below 1, got {self.q}")
+        check_number("q", self.q, above=0, below=1)
 
     def __call__(self, output: Tensor, target: Tensor) -> Tensor:
         """``[batch]``."""

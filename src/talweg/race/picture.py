@@ -1,13 +1,11 @@
 """A race, drawn: paths over contours, that run."""
 
-from pathlib import Path
-
 import numpy as np
 import plotly.graph_objects as go
 import torch
 from contourpy import contour_generator
 
-from talweg.core import UserError
+from talweg.core import page_around
 from talweg.race.result import Race, Racer
 
 COLOURS = (
@@ -22,19 +20,12 @@ SPEEDS = {"slow": 120, "normal": 50, "fast": 15}
 """Milliseconds of a frame."""
 
 
-def draw(race: Race, path: Path) -> Path:
-    """Writes the animation: one self-contained HTML file.
-
-    Raises:
-        UserError: If it cannot be written.
-    """
-    try:
-        figure(race).write_html(
-            path, include_plotlyjs=True, auto_play=False, config={"displayModeBar": False}
-        )
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
-    return path
+def page(race: Race) -> str:
+    """The animation as one self-contained HTML page."""
+    drawn = figure(race).to_html(
+        include_plotlyjs=True, auto_play=False, full_html=False, config={"displayModeBar": False}
+    )
+    return page_around(f"talweg: race on {race.landscape.name}", drawn)
 
 
 def figure(race: Race) -> go.Figure:
@@ -159,5 +150,5 @@ def _slider(shown: list[int]) -> dict[str, object]:
         "currentvalue": {
             "prefix": "step ", "xanchor": "left", "font": {"color": "#565e65", "size": 14},
         }, "ticklen": 0, "minorticklen": 0,
-        "font": {"color": "rgba(0,0,0,0)"},
+        "font": {"color": "#8a9197", "size": 10},
     }  # fmt: skip

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from talweg.core import UserError
+from talweg.core import UserError, write_page
 from talweg.landscapes import Landscape
 
 
@@ -75,11 +75,11 @@ class Race:
         Raises:
             UserError: If it cannot be written, or the landscape has not two coordinates.
         """
-        from talweg.race.picture import draw
+        from talweg.race.picture import page
 
         if len(self.landscape.start) != 2:
             raise UserError(f"a picture has two coordinates, {self.landscape.name} has others")
-        return draw(self, Path(path))
+        return write_page(path, page(self))
 
     @property
     def sentences(self) -> list[str]:

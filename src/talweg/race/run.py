@@ -1,18 +1,15 @@
 """`race`: every rule from the same start, each at its own best rate."""
 
 import math
-import sys
 from collections.abc import Sequence
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import Progress
 from torch import Tensor
 
-from talweg.core import Rule, UserError, whole_number
+from talweg.core import Rule, UserError, check_number, is_finite, split_calls, whole_number
 from talweg.landscapes import LANDSCAPES, Landscape, LineFit
-from talweg.lanes import one_interrupt
+from talweg.lanes.progress import watched
 from talweg.race.descent import Noise, paths
 from talweg.race.result import Race, Racer
 from talweg.rules import STANDARD, NamedRule, default_lrs, named
@@ -23,7 +20,7 @@ RATES = 25
 
 def race(
     landscape: str | Landscape = "rosenbrock",
-    rules: Sequence[str | Rule | NamedRule] | None = None,
+    rules: str | Sequence[str | Rule | NamedRule] | None = None,
     steps: int = 500,
     *,
     noise: float = 0.0,
@@ -42,7 +39,7 @@ def race(
 
     Args:
         landscape: A landscape, or its name.
-        rules: Rules or names; None for the standard set.
+        rules: Rules or names, or names with commas between; None for the standard set.
         steps: Updates of each lane.
         noise: Standard deviation of what is added to each coordinate of a gradient.
         batch_size: Samples that a step sees, on ``"line-fit"``; None for all.
@@ -60,24 +57,25 @@ def race(
     >>> result.best.name
     'momentum'
     """
-    chosen = LANDSCAPES[landscape] if isinstance(landscape, str) else landscape
+    chosen = landscape if isinstance(landscape, Landscape) else LANDSCAPES[landscape]
+    rules = split_calls(rules) if isinstance(rules, str) else rules
     entries = [named(rule) for rule in (STANDARD if rules is None else rules)]
     if not entries:
         raise UserError("rules must name at least one rule (talweg list rules)")
     steps = whole_number("steps", steps)
     rates = whole_number("rates", rates, at_least=2)
     for name, value in (("noise", noise), ("tolerance", tolerance)):
-        if not (math.isfinite(value) and value >= 0):
-            raise UserError(f"{name} must be a number of at least 0, got {value!r}")
+        check_number(name, value, at_least=0)
     if batch_size is not None:
         if not isinstance(chosen.function, LineFit):
             raise UserError(f"batch_size is for line-fit; {chosen.name} has no samples: use noise")
         batch_size = whole_number("batch_size", batch_size)
     stochastic = Noise(noise, batch_size)
     count = (1 if stochastic.is_exact else 5) if seeds is None else whole_number("seeds", seeds)
-    begin = chosen.start if start is None else tuple(float(one) for one in start)
-    if len(begin) != len(chosen.start) or not all(map(math.isfinite, begin)):
-        raise UserError(f"start must be {len(chosen.start)} finite numbers, got {start!r}")
+    begin = chosen.start if start is None else start
+    size = len(chosen.start)
+    if not isinstance(begin, Sequence) or len(begin) != size or not all(map(is_finite, begin)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UserError(f"start must be {size} finite numbers, got {start!r}")
     grids = [default_lrs(entry.rule, rates) for entry in entries]
     lanes = [
         (entry.with_lr(lr), seed)
@@ -85,14 +83,7 @@ def race(
         for lr in grid
         for seed in range(count)
     ]
-    bar = Progress(console=Console(file=sys.stderr, quiet=not progress), transient=True)
-    with one_interrupt() as interrupt, bar:
-        task = bar.add_task(f"racing {len(lanes)} lanes", total=steps)
-
-        def tick(done: int) -> None:
-            bar.advance(task, done)
-            interrupt.check()
-
+    with watched(f"racing {len(lanes)} lanes", steps, progress) as tick:
         walked = paths(
             chosen, [rule for rule, _ in lanes], [seed for _, seed in lanes], begin, steps,
             stochastic, tick,

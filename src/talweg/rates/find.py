@@ -1,22 +1,19 @@
 """The search: many rates and seeds at once, for a few steps."""
 
-import sys
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import Progress
 
-from talweg.core import Rule, UserError, whole_number
+from talweg.core import Rule, UserError, is_finite, whole_number
 from talweg.data import as_samples
-from talweg.lanes import Engine, Plan, one_interrupt
-from talweg.lanes.checks import sizes_of
+from talweg.lanes import Engine, Plan
+from talweg.lanes.checks import source_for
+from talweg.lanes.progress import watched
 from talweg.losses import Loss, PerSample
-from talweg.models import Model, mlp_source, source_of
+from talweg.models import Model
 from talweg.rates.found import FoundRate, interval, suggestion
 from talweg.rules import NamedRule, named
 
@@ -80,7 +77,7 @@ def find_lr(
     steps = whole_number("steps", steps, at_least=10)
     first = _grid(chosen) if lrs is None else _given(lrs)
     samples = as_samples(data, target=target)
-    source = mlp_source(*sizes_of(samples)) if model == "mlp" else source_of(model)
+    source = source_for(model, samples)
     more = BETWEEN if lrs is None else 0
     counts = [len(first) * seeds, *([more * seeds] if more else [])]
     engine = Engine(
@@ -96,11 +93,7 @@ def find_lr(
         say=lambda _line: None,
     )
     plan = Plan(rules=(), seeds=(), steps=steps, schedules={}, evaluate={}, metrics=(), keep=False)
-    with one_interrupt() as interrupt, _bar(sum(counts) * steps, progress) as advance:
-
-        def tick(done: int) -> None:
-            advance(done)
-            interrupt.check()
+    with watched("trying rates", sum(counts) * steps, progress) as tick:
 
         def tried(rates: Sequence[float]) -> np.ndarray:
             lanes = [chosen.with_lr(lr) for lr in rates for _ in range(seeds)]
@@ -110,6 +103,8 @@ def find_lr(
         losses = tried(first)
         still = losses[0]
         losses = np.where(losses > WORSE * still, np.inf, losses)
+        if not np.isfinite(losses).all(1).any():
+            raise UserError(f"some seed diverged at every rate, down to {first[0]:.3g}: try lower")
         best, start = suggestion(first, losses)
         sure = interval(first, losses)
         rates, found = list(first), losses
@@ -142,6 +137,8 @@ def _grid(rule: NamedRule) -> list[float]:
 
 
 def _given(lrs: Sequence[float]) -> list[float]:
+    if not isinstance(lrs, Iterable) or not all(map(is_finite, lrs)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UserError(f"lrs must be numbers, got {lrs!r}")
     rates = sorted({float(lr) for lr in lrs})
     if len(rates) < 3:
         raise UserError(f"lrs must be at least 3 different rates, got {len(rates)}")
@@ -167,11 +164,3 @@ def _between(low: float, high: float) -> list[float]:
     """Rates evenly between two, in the logarithm."""
     inner = np.geomspace(low, high, BETWEEN + 2)[1:-1]
     return [float(f"{lr:.4g}") for lr in inner]
-
-
-@contextmanager
-def _bar(lane_steps: int, shown: bool) -> Generator[Callable[[int], None]]:
-    """Progress on the error stream."""
-    with Progress(console=Console(file=sys.stderr, quiet=not shown), transient=True) as progress:
-        task = progress.add_task("trying rates", total=lane_steps)
-        yield lambda done: progress.advance(task, done)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from talweg.core import counted
+from talweg.core import counted, write_page
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,9 @@ class FoundRate:
         Raises:
             UserError: If it cannot be written.
         """
-        from talweg.rates.picture import draw
+        from talweg.rates.picture import page
 
-        return draw(self, Path(path))
+        return write_page(path, page(self))
 
 
 def suggestion(rates: Sequence[float], losses: np.ndarray) -> tuple[int, int]:

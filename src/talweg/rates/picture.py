@@ -1,27 +1,20 @@
 """Loss against rate, drawn."""
 
-from pathlib import Path
-
 import numpy as np
 import plotly.graph_objects as go
 
-from talweg.core import UserError
+from talweg.core import page_around
 from talweg.rates.found import FoundRate
 
 INK, SOFT, LINE, CHOSEN, WARN = "#1d2226", "#565e65", "#2572c1", "#0b6670", "#8a4b00"
 
 
-def draw(found: FoundRate, path: Path) -> Path:
-    """Writes the picture: one self-contained HTML file.
-
-    Raises:
-        UserError: If it cannot be written.
-    """
-    try:
-        figure(found).write_html(path, include_plotlyjs=True, config={"displayModeBar": False})
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
-    return path
+def page(found: FoundRate) -> str:
+    """The picture as one self-contained HTML page."""
+    drawn = figure(found).to_html(
+        include_plotlyjs=True, full_html=False, config={"displayModeBar": False}
+    )
+    return page_around(f"talweg: a rate for {found.rule}", drawn)
 
 
 def figure(found: FoundRate) -> go.Figure:

@@ -8,6 +8,7 @@ from string import Template
 
 from plotly.offline import get_plotlyjs
 
+from talweg.core import write_atomically
 from talweg.report import about
 from talweg.report.figure import figure_html, figure_json
 from talweg.report.figures import figures
@@ -15,7 +16,6 @@ from talweg.report.marks import marks
 from talweg.report.pieces import escape, json_block
 from talweg.report.table import ranking_table
 from talweg.study import Study, views
-from talweg.study.folder import write_atomically
 
 
 def write(study: Study, path: Path) -> Path:

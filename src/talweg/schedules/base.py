@@ -4,12 +4,11 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from numbers import Real
-from typing import Any, TypeAlias, TypeGuard
+from typing import Any, TypeAlias
 
 from torch import Tensor
 
-from talweg.core import Scalar, UserError
+from talweg.core import Scalar, UserError, check_number, is_finite
 
 
 @dataclass(frozen=True)
@@ -85,16 +84,11 @@ class Curve(ABC):
         return start * self.share(step.double(), span)
 
 
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, Real) and value is not True and math.isfinite(float(value))
-
-
 def number(default: float, above: float = -math.inf, at_least: float = -math.inf) -> Any:
     """A field for a number within bounds."""
 
     def checks(name: str, value: object) -> None:
-        if not (_is_number(value) and value > above and value >= at_least):
-            raise UserError(f"{name} must be {_range(above, at_least)}, got {value!r}")
+        check_number(name, value, above=above, at_least=at_least)
 
     return field(default=default, metadata={"checks": checks})
 
@@ -105,18 +99,12 @@ def length(default: float | None) -> Any:
     def checks(name: str, value: object) -> None:
         if value is None:
             return
-        if not (_is_number(value) and value > 0 and (value < 1 or value % 1 == 0)):
+        if not (is_finite(value) and value > 0 and (value < 1 or value % 1 == 0)):
             raise UserError(
                 f"{name} must be a number of steps, or a share of the run below 1, got {value!r}"
             )
 
     return field(default=default, metadata={"checks": checks})
-
-
-def _range(above: float, at_least: float) -> str:
-    if above > -math.inf:
-        return "a positive number" if above == 0 else f"a number above {above:g}"
-    return f"a number of at least {at_least:g}" if at_least > -math.inf else "a number"
 
 
 def steps_in(given: float | None, span: Span, usual: float) -> float:

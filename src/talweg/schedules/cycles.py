@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from talweg.core import UserError, choose
+from talweg.core import UserError, check_flag, choose
 from talweg.schedules.base import Curve, RobbinsMonro, Span, length, number, steps_in
 from talweg.schedules.decays import STAYS, ending, mixed
 
@@ -115,6 +115,7 @@ class OneCycle(Curve):
     def __post_init__(self) -> None:
         super().__post_init__()
         _one_of("anneal", self.anneal, ("cos", "linear"))
+        check_flag("three_phase", self.three_phase)
         if not self.rise < 1:
             raise UserError(f"rise must be a share of the run below 1, got {self.rise!r}")
 

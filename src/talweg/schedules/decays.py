@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from talweg.core import UserError
+from talweg.core import UserError, is_finite
 from talweg.schedules.base import Curve, RobbinsMonro, Span, length, number, steps_in
 
 STAYS = "it stays above a rate larger than 0: the sum is infinite, and so is that of the squares"
@@ -127,8 +127,9 @@ class MultiStep(Curve):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.at or not all(one > 0 for one in self.at):
-            raise UserError(f"at must be positive numbers, got {self.at!r}")
+        at: object = self.at
+        if not isinstance(at, tuple) or not at or not all(is_finite(x) and x > 0 for x in at):  # pyright: ignore
+            raise UserError(f"at must be a tuple of positive numbers, got {at!r}")
 
     def share(self, step: Tensor, span: Span) -> Tensor:
         falls = [math.ceil(one * span.steps if one < 1 else one) for one in self.at]

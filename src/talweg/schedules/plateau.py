@@ -4,8 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from talweg.core import UserError
-from talweg.schedules.base import number
+from talweg.core import UserError, check_number, whole_number
 
 
 @dataclass(frozen=True)
@@ -26,22 +25,21 @@ class ReduceOnPlateau:
     Source: `torch.optim.lr_scheduler.ReduceLROnPlateau`, with ``threshold_mode="rel"``.
     """
 
-    factor: float = number(0.1, above=0)
+    factor: float = 0.1
     patience: int = 10
-    threshold: float = number(1e-4, at_least=0)
+    threshold: float = 1e-4
     cooldown: int = 0
-    end: float = number(0.0, at_least=0)
+    end: float = 0.0
     mode: str = "min"
 
     def __post_init__(self) -> None:
         if self.mode not in ("min", "max"):
             raise UserError(f"mode must be 'min' or 'max', got {self.mode!r}")
         for name in ("patience", "cooldown"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise UserError(f"{name} must be a whole number of at least 0, got {value!r}")
-        if not 0 < self.factor < 1:
-            raise UserError(f"factor must be above 0 and below 1, got {self.factor!r}")
+            whole_number(name, getattr(self, name), at_least=0)
+        check_number("factor", self.factor, above=0, below=1)
+        for name in ("threshold", "end"):
+            check_number(name, getattr(self, name), at_least=0)
 
     def shares(self, readings: Sequence[float]) -> list[float]:
         """The share of ``lr0`` after each reading.

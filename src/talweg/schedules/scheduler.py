@@ -7,7 +7,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from talweg.core import UserError, whole_number
+from talweg.core import UserError, is_finite, whole_number
 from talweg.schedules.base import Schedule, Span
 from talweg.schedules.table import schedule_of
 
@@ -46,6 +46,8 @@ class Scheduler(LRScheduler):
         epoch_steps: int = 1,
         others: Mapping[str, str | Schedule] | None = None,
     ) -> None:
+        if not isinstance(optimizer, Optimizer):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UserError(f"optimizer must be a torch optimizer, got {type(optimizer).__name__}")
         self._span = Span(
             whole_number("steps", steps, at_least=1),
             whole_number("epoch_steps", epoch_steps, at_least=1),
@@ -53,7 +55,7 @@ class Scheduler(LRScheduler):
         self._schedules = {n: schedule_of(s) for n, s in {"lr": schedule, **(others or {})}.items()}
         for name in self._schedules:
             for group in optimizer.param_groups:
-                if isinstance(group.get(name), bool) or not isinstance(group.get(name), float):
+                if not is_finite(group.get(name)):
                     raise UserError(f"{name} must be a number of every parameter group")
         self._starts = [
             {name: group[name] for name in self._schedules} for group in optimizer.param_groups

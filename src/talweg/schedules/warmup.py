@@ -64,6 +64,12 @@ class Joined(Curve):
     second: Curve = Cosine()
     at: float = length(0.5)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for part in (self.first, self.second):
+            if not isinstance(part, Curve):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise UserError(f"a part must be a schedule of talweg.schedules, got {part!r}")
+
     def share(self, step: Tensor, span: Span) -> Tensor:
         at = int(steps_in(self.at, span, 1))
         before = self.first.share(step, replace(span, steps=at))

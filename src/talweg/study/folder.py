@@ -7,12 +7,12 @@ under a temporary name, flushed to the disk and renamed. Nothing is ever unpickl
 import json
 import os
 import shutil
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import NoneType
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from talweg.core import UserError, listing
+from talweg.core import UserError, listing, write_atomically
 from talweg.study.history import SCHEMA
 
 RECORD, METRICS, CHECKPOINT = "study.json", "metrics", "checkpoint"
@@ -40,29 +40,6 @@ PARTS: dict[str, type] = {
     "machine": dict,
 }
 """What a record holds at least."""
-
-
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Writes a file under a temporary name, flushes it to the disk and renames it.
-
-    Args:
-        path: The file to write or replace.
-        write: Given the open binary file.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 class RunFolder:
