@@ -1,18 +1,14 @@
-"""`talweg compare`: its options, and the ranking on the screen."""
+"""`talweg compare`: its options."""
 
 import json
-import math
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console, JustifyMethod
-from rich.measure import Measurement
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console
 
 from talweg.cli.options import batch, numbers, subject_of, whole_numbers
+from talweg.cli.ranking import as_values, show
 from talweg.core import UserError, split_calls
-from talweg.study import Row, Study, words
 from talweg.study import compare as run_study
 
 
@@ -26,7 +22,12 @@ def compare(
         ),
     ] = "digits",
     data: Annotated[str | None, typer.Option(help="The data, where DATA|MODEL is a model.")] = None,
-    model: Annotated[str | None, typer.Option(help="mlp, or file.py:name.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A ready model (talweg list models), or file.py:name.")
+    ] = None,
+    models: Annotated[
+        str | None, typer.Option(help="Several of them to compare, such as linear,mlp,cnn.")
+    ] = None,
     target: Annotated[str | None, typer.Option(help="The column to predict.")] = None,
     rules: Annotated[
         str | None,
@@ -41,18 +42,37 @@ def compare(
     ] = None,
     seeds: Annotated[int, typer.Option(help="Fresh seeds for the chosen settings.")] = 5,
     tune_seeds: Annotated[int, typer.Option(help="Seeds that rates are chosen on.")] = 2,
-    epochs: Annotated[int, typer.Option(help="Passes over the training part.")] = 20,
-    batch_size: Annotated[str, typer.Option(help="Samples per batch, or full.")] = "64",
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the training part; default: 20.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Updates of every run, in place of epochs.")
+    ] = None,
+    batch_size: Annotated[
+        str, typer.Option(help="Samples per batch, or full; several to compare, such as 1,32,full.")
+    ] = "64",
+    drop_last: Annotated[
+        bool, typer.Option("--drop-last", help="Leave out a last batch that is not full.")
+    ] = False,
     hidden: Annotated[
-        str | None, typer.Option(help="Units of the MLP's hidden layers; default: 128,128.")
+        str | None, typer.Option(help="Units of the hidden layers; default of the mlp: 128,128.")
+    ] = None,
+    layers: Annotated[
+        int | None, typer.Option(help="How many hidden layers, all of one width.")
     ] = None,
     activation: Annotated[
-        str | None, typer.Option(help="Activation of the MLP; default: relu.")
+        str | None, typer.Option(help="Activation of a ready model; default of the mlp: relu.")
+    ] = None,
+    activations: Annotated[
+        str | None, typer.Option(help="Several of them to compare (talweg list activations).")
     ] = None,
     schedule: Annotated[
-        str,
+        str | None,
         typer.Option(help='Of the learning rate, such as cosine or "warm-up(then=cosine)".'),
-    ] = "constant",
+    ] = None,
+    schedules: Annotated[
+        str | None, typer.Option(help="Several of them to compare (talweg list schedules).")
+    ] = None,
     loss: Annotated[str | None, typer.Option(help="Loss; default: the usual one.")] = None,
     metric: Annotated[str | None, typer.Option(help="accuracy, rmse or r2.")] = None,
     reach: Annotated[
@@ -66,34 +86,47 @@ def compare(
         str | None, typer.Option(help="Run folder; default: runs/NAME-DATE-TIME.")
     ] = None,
     split_seed: Annotated[int, typer.Option(help="Draws the parts of the data.")] = 0,
+    fractions: Annotated[
+        str | None,
+        typer.Option(help="Shares of training, validation and test part, such as 0.6,0.2,0.2."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> int:
     """Train every rule × learning rate × seed at once and say which rule wins."""
     chosen_model, chosen_data = subject_of("compare", subject, model, data)
+    sizes = [batch(size.strip()) for size in batch_size.split(",")]
     study = run_study(
         chosen_model,
         chosen_data,
+        models=None if models is None else split_calls(models),
         rules=None if rules is None else split_calls(rules),
         lrs=_rates(lrs),
         seeds=seeds,
         tune_seeds=tune_seeds,
         epochs=epochs,
-        batch_size=batch(batch_size),
+        batch_size=sizes[0] if len(sizes) == 1 else 64,
+        batch_sizes=None if len(sizes) == 1 else sizes,
+        drop_last=drop_last,
+        steps=steps,
         loss=loss,
         metric=metric,
         schedule=schedule,
+        schedules=None if schedules is None else split_calls(schedules),
         target=target,
         device=device,
         out=out,
         progress=not quiet,
         reach=reach,
         hidden=None if hidden is None else whole_numbers("hidden", hidden),
+        layers=layers,
         activation=activation,
+        activations=None if activations is None else split_calls(activations),
         strategy=strategy,
         kind=kind,
         missing=missing,
         split_seed=split_seed,
+        fractions=None if fractions is None else numbers("fractions", fractions),
     )
     if as_json:
         typer.echo(json.dumps(as_values(study), indent=1, allow_nan=False))
@@ -119,119 +152,3 @@ def _rates(given: list[str] | None) -> list[float] | dict[str, list[float]] | No
     return named or shared
 
 
-def as_values(study: Study) -> dict[str, Any]:
-    """The result of a study as plain values for JSON; what is not known is None."""
-    rows = [
-        {key: None if value != value else value for key, value in vars(row).items()}
-        for row in study.ranking
-    ]
-    return {
-        "status": study.record["status"],
-        "ranked_on": study.ranked_on,
-        "metric": study.record["task"]["metric"],
-        "higher_is_better": study.record["task"]["higher_is_better"],
-        "baseline": study.record["task"]["baseline"],
-        "test_baseline": study.record["task"]["test_baseline"],
-        "target": study.record["target"],
-        "ranking": rows,
-        "sentences": study.sentences,
-        "folder": str(study.folder),
-        "report": str(study.folder / "report.html"),
-        "seconds": study.record["seconds"],
-    }
-
-
-def show(study: Study, console: Console) -> None:
-    """Prints the ranking, what it means, and where the report lies."""
-    data = study.record["data"]
-    console.print()
-    title = Text(study.record["name"], style="bold")
-    title.append(
-        f" · {study.record['model']['name']} · "
-        f"{data['train']} train, {data['validation']} validation, {data['test']} test",
-        style="dim",
-    )
-    console.print(title)
-    if study.partial:
-        console.print(
-            Text(f"Stopped early ({study.record['status']}): a partial ranking.", style="yellow")
-        )
-    if study.ranking:
-        console.print(_fitting_table(study, console))
-    for sentence in study.sentences:
-        console.print(Text("· " + sentence))
-    console.print()
-    console.print(
-        Text(f"{_duration(study.record['seconds'])} · report ", style="dim")
-        + Text(str(study.folder / "report.html"), style="bold")
-    )
-
-
-def _fitting_table(study: Study, console: Console) -> Table:
-    """The ranking, without as many of its last columns as the screen has no room for."""
-    unbounded = console.options.update(max_width=1000)
-    tables = [_table(study, without) for without in range(6)]
-    for table in tables:
-        if Measurement.get(console, unbounded, table).maximum <= console.width:
-            return table
-    return tables[-1]
-
-
-def _table(study: Study, without: int) -> Table:
-    """The ranking without its last columns."""
-    rows, task = study.ranking, study.record["task"]
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
-    share = words.is_share(task["metric"])
-    target = words.score(study.record["target"], task)
-    headings: list[tuple[str, JustifyMethod]] = [
-        ("", "left"),
-        ("rule", "left"),
-        ("rate", "right"),
-        (f"{study.ranked_on}\n{task['metric']}", "right"),
-        ("95%\ninterval", "center"),
-        ("to\nbest", "right"),
-        (f"epochs\nto\n{target}", "right"),
-        ("good\nrates", "left"),
-        ("lanes\nlost", "right"),
-    ]
-    shown = len(headings) - without
-    for heading, side in headings[:shown]:
-        table.add_column(heading, justify=side, no_wrap=True, vertical="bottom", min_width=1)
-    for row in rows:
-        first = row.rank == 1
-        low, high = (words.score(end, task, unit=False) for end in (row.low, row.high))
-        cells = (
-            Text(str(row.rank), style="bold green" if first else "dim"),
-            Text(row.label, style="bold" if first else ""),
-            words.rate(row.lr),
-            Text(words.score(row.score, task), style="bold" if first else ""),
-            "–" if math.isnan(row.low) else f"{low}–{high}",
-            _gap(row, rows[0], share),
-            "–" if row.epochs_to_target is None else f"{row.epochs_to_target:g}",
-            _range(row),
-            f"{100 * row.diverged:.0f}%" if row.diverged else "",
-        )
-        table.add_row(*cells[:shown])
-    return table
-
-
-def _gap(row: Row, best: Row, share: bool) -> Text:
-    if row is best:
-        return Text("")
-    if row.label in best.ties and not math.isnan(row.p):
-        return Text("tie", style="dim")
-    sign = "−" if row.gap < 0 else "+"
-    return Text(sign + (f"{100 * abs(row.gap):.1f}" if share else words.number(abs(row.gap), 3)))
-
-
-def _range(row: Row) -> str:
-    if row.good is None:
-        return "–"
-    low, high = (words.rate(lr) for lr in row.good)
-    return low if low == high else f"{low}–{high}"
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "unfinished"
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

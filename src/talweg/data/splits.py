@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from talweg.core import UserError, counted, listing, whole_number
+from talweg.core import UserError, counted, is_finite, listing, whole_number
 from talweg.data.prepare import TargetScale, prepare, prepare_targets
 from talweg.data.samples import Samples
 from talweg.data.table import Data, take
 
 PARTS = ("training", "validation", "test")
+ENOUGH = 150
+"""Rows to hold out where a tenth would be fewer, if a fifth allows."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def split(
     data: Data,
     *,
     seed: int = 0,
-    fractions: Sequence[float] = (0.6, 0.2, 0.2),
+    fractions: Sequence[float] | None = None,
     scale: bool = True,
 ) -> Splits:
     """Splits a data set and prepares its parts.
@@ -59,7 +61,9 @@ def split(
     Args:
         data: What `load` returned.
         seed: At least 0; the same seed always gives the same parts.
-        fractions: Shares of the training, validation and test part; they add up to 1.
+        fractions: Shares of the training, validation and test part; they add up to 1. None holds
+            out a tenth each for validation and test, or up to a fifth where a tenth is fewer than
+            150 rows.
         scale: Whether to standardise features and regression targets; see
             `talweg.data.prepare.prepare`.
 
@@ -111,23 +115,33 @@ def everything(data: Data | Samples, *, scale: bool = True) -> Samples:
     return Samples(x, y)
 
 
-def _sizes(count: int, fractions: Sequence[float]) -> tuple[int, int]:
+def _sizes(count: int, fractions: Sequence[float] | None) -> tuple[int, int]:
     """How many rows to hold out for validation and for the test."""
-    if (
-        len(fractions) != 3
-        or not all(0 < share < 1 for share in fractions)
-        or abs(sum(fractions) - 1) > 1e-6
-    ):
-        raise UserError(
-            f"fractions must be three positive numbers that add up to 1 "
-            f"(training, validation, test), got {tuple(fractions)}"
-        )
-    validation, test = (max(1, round(count * share)) for share in fractions[1:])
-    if count - validation - test < 2:
+    if fractions is None:
+        held = max(1, round(count / 10), min(ENOUGH, round(count / 5)))
+        sizes = held, held
+    else:
+        sizes = _shares_of(count, fractions)
+    if count - sum(sizes) < 2:
         raise UserError(
             f"{counted(count, 'row')} cannot be split into training (at least 2 rows), "
             f"validation and test parts; give more data"
         )
+    return sizes
+
+
+def _shares_of(count: int, fractions: Sequence[float]) -> tuple[int, int]:
+    if (
+        not isinstance(fractions, Sequence)  # pyright: ignore[reportUnnecessaryIsInstance]
+        or len(fractions) != 3
+        or not all(is_finite(share) and 0 < share < 1 for share in fractions)
+        or abs(sum(fractions) - 1) > 1e-6
+    ):
+        raise UserError(
+            f"fractions must be three positive numbers that add up to 1 "
+            f"(training, validation, test), got {fractions!r}"
+        )
+    validation, test = (max(1, round(count * share)) for share in fractions[1:])
     return validation, test
 
 

@@ -51,14 +51,14 @@ def facts(study: Study) -> str:
     parts += [f"{len(data['classes'])} classes"] if data["classes"] else []
     return pairs(
         [
-            ("Model", f"{record['model']['name']}; {record['model']['parameters']:,} parameters"),
+            ("Model", f"{words.models(record)}; {_each(record, 'parameters')} parameters"),
             ("Data", ", ".join(parts)),
             (
                 "Budget",
-                f"{len(record['rules'])} rules × {_rate_counts(record)} rates × "
+                f"{_combinations(record)} × {_each_rates(record)} rates × "
                 f"{counted(asked['tune_seeds'], 'seed')}, then "
                 f"{counted(asked['seeds'], 'fresh seed')}; "
-                f"{counted(asked['epochs'], 'epoch')} each",
+                f"{_length(record)} each",
             ),
             ("Runs", f"{_runs(study)}{_time(record['seconds'])}"),
         ]
@@ -79,23 +79,19 @@ def conclusions(study: Study) -> str:
 def protocol(study: Study) -> str:
     """How the comparison was made, as HTML."""
     record = study.record
-    asked, task = record["asked"], record["task"]
+    asked, task, noun = record["asked"], record["task"], words.noun(record)
     metric = metric_name(task["metric"])
     direction = "higher" if task["higher_is_better"] else "lower"
-    batch = asked["batch_size"]
-    batches = f"batches of {batch}" if batch else "the whole training part as one batch"
     paragraphs = [
-        f"Equal budget: every rule got {_rate_counts(record)} learning rates × "
-        f"{counted(asked['tune_seeds'], 'tuning seed')}, each trained for "
-        f"{counted(asked['epochs'], 'epoch')} ({record['total_steps']:,} steps, "
-        f"{record['steps_per_epoch']:,} an epoch, {batches}; "
-        f"schedule of the rate: {asked['schedule']}).",
+        f"Equal budget: every {noun} got {_each_rates(record)} learning rates × "
+        f"{counted(asked['tune_seeds'], 'tuning seed')}, each trained for {_length(record)}"
+        f"{_counted_both_ways(record)}.",
         f"Choice: the rate with the best mean validation {metric} at the end ({direction} is "
         f"better); a rate at which a seed diverged is out. It was trained again on "
         f"{counted(asked['seeds'], 'fresh seed')}, and the score is taken on the test part, which "
         "nothing before has seen.",
-        "Pairs: runs with one seed share initialisation and batch order, so rules are compared "
-        "seed by seed, with paired t-tests over all pairs of rules and Holm’s correction. Rules "
+        f"Pairs: runs with one seed share initialisation and batch order, so {noun}s are compared "
+        f"seed by seed, with paired t-tests over all pairs of {noun}s and Holm’s correction. Those "
         "that are not significantly different at 5% are tied. A run that diverged counts as the "
         f"constant prediction ({words.score(task['test_baseline'], task)}).",
         "The 95% intervals cover initialisation and batch order on this one split of the data. "
@@ -106,19 +102,34 @@ def protocol(study: Study) -> str:
 
 
 def _settings(study: Study) -> str:
-    chosen = {row.rule: words.rate(row.lr) for row in study.ranking}
+    chosen = {row.name: words.rate(row.lr) for row in study.ranking}
     rows = [
         [
-            rule["label"],
-            chosen.get(rule["name"], "–"),
-            ", ".join(words.rate(lr) for lr in rule["lrs"]),
-            ", ".join(f"{key} {_value(x)}" for key, x in rule["settings"].items() if key != "lr")
+            each["label"],
+            each["model"],
+            f"{each['batch_size']:,}",
+            f"{each['steps_per_epoch']:,}",
+            f"{each['steps']:,}",
+            each["levels"]["schedule"],
+            chosen.get(each["name"], "–"),
+            ", ".join(words.rate(lr) for lr in each["lrs"]),
+            ", ".join(f"{key} {_value(x)}" for key, x in each["settings"].items() if key != "lr")
             or "–",
         ]
-        for rule in study.record["rules"]
+        for each in study.record["contenders"]
     ]
-    headers = ["Rule", "Chosen rate", "Rates tried", "Other settings"]
-    return number_table("Settings of the rules", headers, rows, texts=len(headers))
+    headers = [
+        words.noun(study.record).capitalize(),
+        "Model",
+        "Batch size",
+        "Steps an epoch",
+        "Steps",
+        "Schedule",
+        "Chosen rate",
+        "Rates tried",
+        "Other settings",
+    ]
+    return number_table("Settings", headers, rows, texts=len(headers))
 
 
 def data_notes(study: Study) -> str:
@@ -166,9 +177,52 @@ def _value(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _rate_counts(record: Mapping[str, Any]) -> str:
-    counts = sorted({len(rule["lrs"]) for rule in record["rules"]})
-    return " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
+def _each(record: Mapping[str, Any], key: str) -> str:
+    """A number of every contender, or the lowest and the highest."""
+    return words.span(each[key] for each in record["contenders"])
+
+
+def _each_rates(record: Mapping[str, Any]) -> str:
+    return words.span(len(each["lrs"]) for each in record["contenders"])
+
+
+def _combinations(record: Mapping[str, Any]) -> str:
+    """What is crossed, such as "7 rules × 3 batch sizes"."""
+    factors = {"rule": record["factors"]["rule"]} | record["factors"]
+    counts = [
+        counted(len(levels), factor)
+        for factor, levels in factors.items()
+        if factor == "rule" or len(levels) > 1
+    ]
+    return " × ".join(counts)
+
+
+def _length(record: Mapping[str, Any]) -> str:
+    asked = record["asked"]
+    if asked["steps"] is not None:
+        return counted(asked["steps"], "step")
+    return counted(asked["epochs"], "epoch")
+
+
+def _counted_both_ways(record: Mapping[str, Any]) -> str:
+    """Epochs in steps or steps in epochs, with batches and schedule."""
+    every = record["contenders"]
+    epochs = words.span(round(each["steps"] / each["steps_per_epoch"], 2) for each in every)
+    total = (
+        f"{epochs} epochs" if record["asked"]["steps"] is not None
+        else f"{_each(record, 'steps')} steps"
+    )
+    full = all(each["batch_size"] == record["data"]["train"] for each in every)
+    batches = (
+        "the whole training part as one batch"
+        if full
+        else f"batches of {_each(record, 'batch_size')}"
+    )
+    schedules = words.listed(list(record["factors"]["schedule"]))
+    return (
+        f" ({total}, {_each(record, 'steps_per_epoch')} an epoch, {batches}; "
+        f"schedule of the rate: {schedules})"
+    )
 
 
 def _day(created: str) -> str:

@@ -30,16 +30,16 @@ def loss_figure(draw: Drawing) -> Figure:
     ]
     return Figure(
         key="losses",
-        title="Loss by epoch",
+        title=f"Loss by {draw.time}",
         panels=panels,
         how_to_read=(
-            "Each line is the mean over seeds at the rule's chosen rate, its band the lowest and "
-            "the highest seed. Training loss is the mean over the steps of an epoch; a validation "
+            "Each line is the mean over seeds at the chosen rate, its band the lowest and "
+            "the highest seed. Training loss is the mean over the steps since the reading before; a validation "
             "loss that rises while it falls means overfitting." + END + _phases(both.values())
         ),
         alternative=_last_words(draw, both["Validation loss"], _loss),
         numbers=_numbers(draw, both, _loss),
-        rules=_trained(draw, both.values()),
+        contenders=_trained(draw, both.values()),
         views=_loss_views(values),
     )
 
@@ -57,15 +57,15 @@ def score_figure(draw: Drawing) -> Figure:
     plot = _layout(draw, {"ticksuffix": draw.suffix}, **draw.score_levels())
     return Figure(
         key="scores",
-        title=f"{title} by epoch",
+        title=f"{title} by {draw.time}",
         panels=[Panel(title, traces, plot)],
         how_to_read=(
             "Lines and bands as above. Where bands overlap, seeds alone could have swapped the "
-            "rules." + END + _phases([found])
+            "order." + END + _phases([found])
         ),
         alternative=_last_words(draw, found, shown),
         numbers=_numbers(draw, {title: found}, shown),
-        rules=_trained(draw, [found]),
+        contenders=_trained(draw, [found]),
         views=draw.score_views(
             [draw.task["baseline"], *values],
             [(float(c.low[-1]), float(c.mean[-1]), float(c.high[-1])) for c in found.values()],
@@ -75,16 +75,16 @@ def score_figure(draw: Drawing) -> Figure:
 
 
 def _curves(draw: Drawing, split: str, metric: str) -> Curves:
-    """The curves, the best rule's first."""
+    """The curves, the best contender's first."""
     found = views.curves(draw.study, split, metric)
-    return {rule: found[rule] for rule in draw.labels if rule in found}
+    return {name: found[name] for name in draw.labels if name in found}
 
 
 def _trained(draw: Drawing, groups: Iterable[Curves]) -> list[str]:
-    """The rules with a curve; none if no curve gets past the start, as there is nothing to see."""
-    every = {rule: c for found in groups for rule, c in found.items()}
+    """Those with a curve; none if no curve gets past the start, as there is nothing to see."""
+    every = {name: c for found in groups for name, c in found.items()}
     moved = any(curve.epochs[-1] > 0 for curve in every.values())
-    return [rule for rule in draw.labels if rule in every] if moved else []
+    return [name for name in draw.labels if name in every] if moved else []
 
 
 def _traces(
@@ -92,20 +92,20 @@ def _traces(
 ) -> list[dict[str, Any]]:
     """Bands first, so that no band lies on a line; a symbol closes every line."""
     bands = [
-        draw.band(rule, c.epochs.tolist(), (factor * c.low).tolist(), (factor * c.high).tolist())
-        for rule, c in found.items()
+        draw.band(name, draw.times(c), (factor * c.low).tolist(), (factor * c.high).tolist())
+        for name, c in found.items()
     ]
     lines = [
         draw.trace(
-            rule,
+            name,
             "line",
-            x=c.epochs.tolist(),
+            x=draw.times(c),
             y=(factor * c.mean).tolist(),
             mode="lines+markers",
-            line=draw.line(rule),
+            line=draw.line(name),
             marker={
-                "color": draw.marks[rule].colour,
-                "symbol": draw.marks[rule].symbol,
+                "color": draw.marks[name].colour,
+                "symbol": draw.marks[name].symbol,
                 "size": [0] * (len(c.epochs) - 1) + [9],
                 "line": {"color": "--paper", "width": 1},
                 "opacity": 1,
@@ -113,7 +113,7 @@ def _traces(
             cliponaxis=False,
             hovertemplate=f"%{{y:{digits}}}{suffix}",
         )
-        for rule, c in found.items()
+        for name, c in found.items()
     ]
     return bands + lines
 
@@ -121,14 +121,14 @@ def _traces(
 def _layout(draw: Drawing, y: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     crowded = len(draw.labels) > 10
     x: dict[str, Any] = {
-        "title": {"text": "epoch"},
+        "title": {"text": draw.time},
         "rangemode": "tozero",
         "spikecolor": "--ink-faint",
         "spikethickness": 1,
         "spikedash": "solid",
     }
     if not crowded:
-        x["unifiedhovertitle"] = {"text": "epoch %{x}"}
+        x["unifiedhovertitle"] = {"text": f"{draw.time} %{{x}}"}
     return layout(x, y, hovermode="closest" if crowded else "x unified", **more)
 
 
@@ -155,27 +155,27 @@ def _phases(groups: Iterable[Curves]) -> str:
     phases = {curve.phase for found in groups for curve in found.values()}
     if "tune" not in phases:
         return ""
-    return " Rules without finished final runs are shown by their tuning seeds."
+    return " Those without finished final runs are shown by their tuning seeds."
 
 
 def _last_words(draw: Drawing, found: Curves, shown: Callable[[float], str]) -> str:
-    ends = [f"{draw.labels[rule]} {shown(float(c.mean[-1]))}" for rule, c in found.items()]
+    ends = [f"{draw.labels[name]} {shown(float(c.mean[-1]))}" for name, c in found.items()]
     return f"At the end: {', '.join(ends)}"
 
 
 def _numbers(
     draw: Drawing, groups: Mapping[str, Curves], shown: Callable[[float], str]
 ) -> tuple[list[str], list[list[str]]]:
-    """One row per quantity and epoch, one column per rule."""
-    rules = [rule for rule in draw.labels if any(rule in found for found in groups.values())]
+    """One row per quantity and reading, one column per contender."""
+    drawn = [name for name in draw.labels if any(name in found for found in groups.values())]
     rows: list[list[str]] = []
     for title, found in groups.items():
         means = {
-            rule: dict(zip(curve.epochs.tolist(), curve.mean.tolist(), strict=True))
-            for rule, curve in found.items()
+            name: dict(zip(draw.times(curve), curve.mean.tolist(), strict=True))
+            for name, curve in found.items()
         }
-        for epoch in sorted({epoch for series in means.values() for epoch in series}):
-            cells = [means.get(rule, {}).get(epoch) for rule in rules]
+        for time in sorted({time for series in means.values() for time in series}):
+            cells = [means.get(name, {}).get(time) for name in drawn]
             texts = ["–" if cell is None else shown(cell) for cell in cells]
-            rows.append([title, f"{epoch:g}", *texts])
-    return ["Mean over seeds", "Epoch", *(draw.labels[rule] for rule in rules)], rows
+            rows.append([title, f"{time:g}", *texts])
+    return ["Mean over seeds", draw.time.capitalize(), *(draw.labels[name] for name in drawn)], rows

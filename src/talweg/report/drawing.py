@@ -8,7 +8,7 @@ from talweg.report.marks import Mark
 from talweg.report.pieces import escape
 from talweg.report.scale import close_up, whole
 from talweg.report.table import metric_name
-from talweg.study import Study, words
+from talweg.study import Study, views, words
 
 BAND = 0.13
 """Opacity of the bands over seeds."""
@@ -19,8 +19,8 @@ class Drawing:
 
     Args:
         study: The study.
-        marks: Each rule's look.
-        labels: Each rule's name for people.
+        marks: Each contender's look.
+        labels: Each contender's name for people.
     """
 
     def __init__(self, study: Study, marks: Mapping[str, Mark], labels: Mapping[str, str]) -> None:
@@ -31,37 +31,44 @@ class Drawing:
         self.share = words.is_share(task["metric"])
         self.factor = 100 if self.share else 1
         self.suffix = "%" if self.share else ""
+        self.noun = words.noun(study.record).capitalize()
+        self.by_steps = study.record["asked"].get("steps") is not None
+        self.time = "step" if self.by_steps else "epoch"
         self.digits = ".1f" if self.share else ",.4~r"
 
-    def trace(self, rule: str, part: str, **more: Any) -> dict[str, Any]:
-        """A Plotly trace in the rule's colour."""
+    def trace(self, name: str, part: str, **more: Any) -> dict[str, Any]:
+        """A Plotly trace in the contender's colour."""
         return {
             "type": "scatter",
-            "legendgroup": rule,
-            "uid": f"{self.marks[rule].index}-{part}",
-            "name": escape(self.labels[rule]),
+            "legendgroup": name,
+            "uid": f"{self.marks[name].index}-{part}",
+            "name": escape(self.labels[name]),
             "showlegend": part == "line",
             **more,
         }
 
-    def line(self, rule: str) -> dict[str, Any]:
-        """The line style of a rule."""
-        mark = self.marks[rule]
+    def times(self, curve: views.Curve) -> list[float]:
+        """Where a curve's points lie in time: in steps if all runs made equally many."""
+        return (curve.steps if self.by_steps else curve.epochs).tolist()
+
+    def line(self, name: str) -> dict[str, Any]:
+        """The line style of a contender."""
+        mark = self.marks[name]
         return {"color": mark.colour, "width": 2, "dash": mark.dash}
 
     def band(
-        self, rule: str, x: Sequence[float], low: Sequence[float], high: Sequence[float]
+        self, name: str, x: Sequence[float], low: Sequence[float], high: Sequence[float]
     ) -> dict[str, Any]:
         """The area between the lowest and the highest seed."""
         return self.trace(
-            rule,
+            name,
             "band",
             x=[*x, *reversed(x)],
             y=[*high, *reversed(low)],
             mode="lines",
             line={"width": 0},
             fill="toself",
-            fillcolor=f"{self.marks[rule].colour} {BAND}",
+            fillcolor=f"{self.marks[name].colour} {BAND}",
             hoverinfo="skip",
         )
 
@@ -88,7 +95,7 @@ class Drawing:
 
         Args:
             values: All that is drawn.
-            tops: The lowest, mean and highest value of each rule at its best.
+            tops: The lowest, mean and highest value of each contender at its best.
             patience: How many times wider than the close-up the whole may be and still come first.
         """
         everything = whole(values)

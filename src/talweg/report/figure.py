@@ -14,7 +14,7 @@ class Panel:
 
     Args:
         title: What the vertical axis shows; it stands above the plot.
-        data: Plotly traces; ``legendgroup`` is the rule's name.
+        data: Plotly traces; ``legendgroup`` is the contender's name.
         layout: The Plotly layout, from `layout`.
         height: In pixels.
     """
@@ -36,11 +36,11 @@ class Figure:
         how_to_read: One line below.
         alternative: What it shows, for those who do not see it.
         numbers: The table behind it: headers and rows, the first ``texts`` columns being words.
-        rules: The rules in it, by name.
+        contenders: The contenders in it, by name.
         views: Label → what to change in every panel's layout; the first one is shown, and
             buttons choose where there are several.
         texts: See ``numbers``.
-        legend: Whether its rules are named by a legend.
+        legend: Whether its contenders are named by a legend.
     """
 
     key: str
@@ -49,7 +49,7 @@ class Figure:
     how_to_read: str
     alternative: str
     numbers: tuple[Sequence[str], Sequence[Sequence[str]]]
-    rules: Sequence[str]
+    contenders: Sequence[str]
     views: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     texts: int = 1
     legend: bool = True
@@ -64,11 +64,11 @@ def figure_html(figure: Figure, marks: Mapping[str, Mark], labels: Mapping[str, 
     )
     views = f'<div class="views" role="group" aria-label="View">{buttons}</div>'
     chips = "".join(
-        f'<button type="button" class="chip" data-rule="{escape(rule)}" aria-pressed="true">'
-        f"{marks[rule].swatch}{escape(labels[rule])}</button>"
-        for rule in figure.rules
+        f'<button type="button" class="chip" data-contender="{escape(name)}" aria-pressed="true">'
+        f"{marks[name].swatch}{escape(labels[name])}</button>"
+        for name in figure.contenders
     )
-    legend = f'<div class="legend" role="group" aria-label="Rules shown">{chips}</div>'
+    legend = f'<div class="legend" role="group" aria-label="Shown">{chips}</div>'
     panels = "".join(
         f'<div class="panel"><p class="panel-title">{escape(panel.title)}</p>'
         f'<div class="canvas" id="{figure.key}-{place}" style="height:{panel.height}px" '

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from talweg.report.curves import loss_figure, score_figure
 from talweg.report.drawing import Drawing
+from talweg.report.effects import effects_figure
 from talweg.report.figure import Figure
 from talweg.report.marks import Mark
 from talweg.report.rates import rates_figure
@@ -16,9 +17,10 @@ def figures(study: Study, marks: Mapping[str, Mark], labels: Mapping[str, str]) 
 
     Args:
         study: The study.
-        marks: Each rule's look.
-        labels: Each rule's name for people.
+        marks: Each contender's look.
+        labels: Each contender's name for people.
     """
     draw = Drawing(study, marks, labels)
     every = [rates_figure(draw), loss_figure(draw), score_figure(draw), seeds_figure(draw)]
-    return [figure for figure in every if figure.rules]
+    deciding = effects_figure(draw)
+    return [*([deciding] if deciding else []), *(figure for figure in every if figure.contenders)]

@@ -1,11 +1,11 @@
-"""How a rule looks: one colour, one symbol and one dash, the same in every figure and table."""
+"""How a contender looks: one colour, one symbol and one dash, the same in every figure and table."""
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 COLOURS = 12
-"""How many ``--rule-N`` colours style.css defines; rules beyond them differ by their dash."""
+"""How many ``--rule-N`` colours style.css defines; those beyond them differ by their dash."""
 DASHES = ("solid", "dash", "dot", "dashdot")
 
 
@@ -47,10 +47,10 @@ SHAPES: dict[str, list[tuple[float, float]]] = {
 
 @dataclass(frozen=True)
 class Mark:
-    """The look of one rule.
+    """The look of one contender.
 
     Args:
-        index: The rule's place in the study's record, from 0.
+        index: Its place in the study, from 0.
     """
 
     index: int
@@ -86,6 +86,6 @@ class Mark:
         )
 
 
-def marks(rules: Iterable[str]) -> dict[str, Mark]:
-    """Each rule's look, by the order of the record, so that it is the same in all figures."""
-    return {rule: Mark(index) for index, rule in enumerate(rules)}
+def marks(names: Iterable[str]) -> dict[str, Mark]:
+    """Each contender's look, by its place, so that it is the same in all figures."""
+    return {name: Mark(index) for index, name in enumerate(names)}

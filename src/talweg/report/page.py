@@ -12,10 +12,10 @@ from talweg.core import write_atomically
 from talweg.report import about
 from talweg.report.figure import figure_html, figure_json
 from talweg.report.figures import figures
-from talweg.report.marks import marks
+from talweg.report.marks import COLOURS, marks
 from talweg.report.pieces import escape, json_block
 from talweg.report.table import ranking_table
-from talweg.study import Study, views
+from talweg.study import Study, views, words
 
 
 def write(study: Study, path: Path) -> Path:
@@ -37,9 +37,10 @@ def write(study: Study, path: Path) -> Path:
 
 def page(study: Study) -> str:
     """The report as text."""
-    looks = marks(views.rule_names(study))
-    named = {rule["name"]: rule["label"] for rule in study.record["rules"]}
-    labels = {row.rule: row.label for row in study.ranking} | named
+    ranked = [row.name for row in study.ranking]
+    names = views.names(study)
+    looks = marks(names if len(names) <= COLOURS else dict.fromkeys([*ranked, *names]))
+    labels = {name: study.history.contenders[name]["label"] for name in (*ranked, *names)}
     drawn = figures(study, looks, labels)
     scripts = {"plotly": get_plotlyjs(), "theme": _file("theme.js"), "report": _file("report.js")}
     return Template(_file("page.html")).substitute(
@@ -51,6 +52,7 @@ def page(study: Study) -> str:
         banner=about.banner(study),
         facts=about.facts(study),
         ranking=ranking_table(study, looks),
+        nouns=escape(words.noun(study.record) + "s"),
         conclusions=about.conclusions(study),
         figures="".join(figure_html(figure, looks, labels) for figure in drawn)
         or "<p>There is nothing to draw yet.</p>",
@@ -60,7 +62,11 @@ def page(study: Study) -> str:
         log=about.log(study),
         surroundings=about.surroundings(study),
         payload=json_block(
-            {"name": study.record["name"], "figures": [figure_json(figure) for figure in drawn]}
+            {
+                "name": study.record["name"],
+                "figures": [figure_json(figure) for figure in drawn],
+                "quiet": list(labels)[COLOURS:],
+            }
         ),
         **scripts,
     )

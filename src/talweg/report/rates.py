@@ -12,28 +12,28 @@ from talweg.study import views, words
 def rates_figure(draw: Drawing) -> Figure:
     """Score against learning rate, and below it the rates at which lanes diverged."""
     found = views.sensitivity(draw.study)
-    points = {rule: found[rule] for rule in draw.labels if rule in found}
-    chosen = {row.rule: row.lr for row in draw.study.ranking}
-    lost = [rule for rule, all_ in points.items() if any(point.diverged for point in all_)]
+    points = {name: found[name] for name in draw.labels if name in found}
+    chosen = {row.name: row.lr for row in draw.study.ranking}
+    lost = [name for name, all_ in points.items() if any(point.diverged for point in all_)]
     data: list[dict[str, Any]] = []
-    for rule, every in points.items():
+    for name, every in points.items():
         good = [point for point in every if point.n]
-        mark = draw.marks[rule]
+        mark = draw.marks[name]
         x = [point.lr for point in good]
         low, high = ([draw.factor * y for y in ends] for ends in _ends(good))
-        data.append(draw.band(rule, x, low, high))
+        data.append(draw.band(name, x, low, high))
         data.append(
             draw.trace(
-                rule,
+                name,
                 "line",
                 x=x,
                 y=[draw.factor * point.mean for point in good],
                 mode="lines+markers",
-                line=draw.line(rule),
+                line=draw.line(name),
                 marker={
                     "color": mark.colour,
                     "symbol": [mark.symbol + ("-open" if p.diverged else "") for p in good],
-                    "size": [13 if point.lr == chosen.get(rule) else 6 for point in good],
+                    "size": [13 if point.lr == chosen.get(name) else 6 for point in good],
                     "line": {"color": mark.colour, "width": 1.5},
                     "opacity": 1,
                 },
@@ -45,7 +45,7 @@ def rates_figure(draw: Drawing) -> Figure:
                 ),
             )
         )
-    data += [_crosses(draw, rule, points[rule], len(lost) - i) for i, rule in enumerate(lost)]
+    data += [_crosses(draw, name, points[name], len(lost) - i) for i, name in enumerate(lost)]
     strip = min(14 * len(lost), 160) + 12 if lost else 0
     height = 400 + strip
     share = strip / height
@@ -84,27 +84,27 @@ def rates_figure(draw: Drawing) -> Figure:
         title="Score against learning rate",
         panels=[Panel(f"Last validation {draw.metric}", data, plot, height)],
         how_to_read=(
-            "Each line is one rule over the rates it was tuned on; the band spans its tuning seeds "
-            "and the large symbol is the rate that was chosen. A wide, flat top means a rule that "
+            f"Each line is one {draw.noun.lower()} over the rates it was tuned on; the band spans its tuning seeds "
+            "and the large symbol is the rate that was chosen. A wide, flat top means one that "
             "is easy to set. Below: × where all seeds diverged, ∕ where some did."
         ),
         alternative="; ".join(
-            f"{draw.labels[rule]} is best at {words.rate(lr)}" for rule, lr in chosen.items()
+            f"{draw.labels[name]} is best at {words.rate(lr)}" for name, lr in chosen.items()
         ),
         numbers=(
-            ["Rule", "Rate", "Mean", "Lowest", "Highest", "Diverged"],
+            [draw.noun, "Rate", "Mean", "Lowest", "Highest", "Diverged"],
             [
                 [
-                    draw.labels[rule],
+                    draw.labels[name],
                     words.rate(point.lr),
                     *(words.score(y, draw.task) for y in (point.mean, point.low, point.high)),
                     f"{100 * point.diverged:.0f}%",
                 ]
-                for rule, every in points.items()
+                for name, every in points.items()
                 for point in every
             ],
         ),
-        rules=list(points),
+        contenders=list(points),
         views=draw.score_views([draw.task["baseline"], *ends], tops, patience=200),
     )
 
@@ -120,11 +120,11 @@ def _best(draw: Drawing, points: Sequence[views.RatePoint]) -> tuple[float, floa
 
 
 def _crosses(
-    draw: Drawing, rule: str, points: Sequence[views.RatePoint], height: float
+    draw: Drawing, name: str, points: Sequence[views.RatePoint], height: float
 ) -> dict[str, Any]:
     gone = [point for point in points if point.diverged]
     return draw.trace(
-        rule,
+        name,
         "crosses",
         x=[point.lr for point in gone],
         y=[height] * len(gone),
@@ -133,8 +133,8 @@ def _crosses(
         marker={
             "symbol": ["x-thin" if point.diverged == 1 else "line-ne" for point in gone],
             "size": 7,
-            "color": draw.marks[rule].colour,
-            "line": {"width": 2, "color": draw.marks[rule].colour},
+            "color": draw.marks[name].colour,
+            "line": {"width": 2, "color": draw.marks[name].colour},
         },
         customdata=[round(100 * point.diverged) for point in gone],
         hovertemplate=(

@@ -1,9 +1,9 @@
 (() => {
   "use strict";
-  const { figures, name } = JSON.parse(document.getElementById("payload").textContent);
+  const { figures, name, quiet } = JSON.parse(document.getElementById("payload").textContent);
   const root = document.documentElement;
   const touch = matchMedia("(pointer: coarse)").matches;
-  const hidden = new Set();
+  const hidden = new Set(quiet); // at first
   const views = new Map(figures.map((figure) => [figure.key, Object.keys(figure.views)[0]]));
 
   // Colours: the page's CSS variables, in whatever theme is on.
@@ -20,7 +20,7 @@
     if (Array.isArray(value)) return value.map((inner) => paint(inner, key));
     if (value && typeof value === "object")
       return Object.fromEntries(Object.entries(value).map(([k, inner]) => [k, paint(inner, k)]));
-    const named = typeof value === "string" && value.startsWith("--") && key.endsWith("color");
+    const named = typeof value === "string" && value.startsWith("--") && /color(scale)?$/.test(key);
     return named ? colour(value) : value;
   };
 
@@ -54,39 +54,39 @@
         });
   };
 
-  // Rules: hide, show alone, point out.
+  // Contenders: hide, show alone, point out.
 
   const chips = [...document.querySelectorAll(".chip")];
-  const rules = [...new Set(chips.map((chip) => chip.dataset.rule))];
+  const contenders = [...new Set(chips.map((chip) => chip.dataset.contender))];
   const press = () => {
-    for (const chip of chips) chip.setAttribute("aria-pressed", !hidden.has(chip.dataset.rule));
+    for (const chip of chips) chip.setAttribute("aria-pressed", !hidden.has(chip.dataset.contender));
     draw();
   };
-  const pointOut = (rule) => {
-    root.classList.toggle("pointing", Boolean(rule));
+  const pointOut = (contender) => {
+    root.classList.toggle("pointing", Boolean(contender));
     for (const figure of figures)
       figure.panels.forEach((panel, place) => {
         const canvas = document.getElementById(`${figure.key}-${place}`);
         for (const trace of panel.data)
           for (const drawn of canvas.querySelectorAll(`.trace${CSS.escape(trace.uid)}`))
-            drawn.style.opacity = !rule || trace.legendgroup === rule ? "" : "0.12";
+            drawn.style.opacity = !contender || trace.legendgroup === contender ? "" : "0.12";
       });
   };
   let alone = null;
   for (const chip of chips) {
-    const rule = chip.dataset.rule;
+    const contender = chip.dataset.contender;
     chip.addEventListener("click", () => {
-      if (!hidden.delete(rule)) hidden.add(rule);
+      if (!hidden.delete(contender)) hidden.add(contender);
       press();
     });
     chip.addEventListener("dblclick", () => {
-      const others = rules.filter((other) => other !== rule);
+      const others = contenders.filter((other) => other !== contender);
       hidden.clear();
-      if (alone !== rule) others.forEach((other) => hidden.add(other));
-      alone = alone === rule ? null : rule;
+      if (alone !== contender) others.forEach((other) => hidden.add(other));
+      alone = alone === contender ? null : contender;
       press();
     });
-    chip.addEventListener("pointerenter", () => touch || pointOut(rule));
+    chip.addEventListener("pointerenter", () => touch || pointOut(contender));
     chip.addEventListener("pointerleave", () => touch || pointOut(null));
   }
 

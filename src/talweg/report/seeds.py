@@ -8,14 +8,17 @@ from talweg.report.figure import Figure, Panel, layout
 from talweg.report.pieces import escape
 from talweg.study import Row, views, words
 
+SHOWN = 24
+
 
 def seeds_figure(draw: Drawing) -> Figure:
-    """One line per rule, best at the top."""
+    """One line per contender, best at the top."""
     scores = views.seed_scores(draw.study)
-    rows = [row for row in draw.study.ranking if row.rule in scores]
+    ranked = [row for row in draw.study.ranking if row.name in scores]
+    rows = ranked[:SHOWN]
     data: list[dict[str, Any]] = []
     for place, row in enumerate(rows):
-        data += _traces(draw, row, scores[row.rule], len(rows) - place)
+        data += _traces(draw, row, scores[row.name], len(rows) - place)
     where = draw.study.ranked_on
     plot = layout(
         {"ticksuffix": draw.suffix, "title": {"text": f"{where} {draw.metric}"}},
@@ -34,7 +37,7 @@ def seeds_figure(draw: Drawing) -> Figure:
     )
     return Figure(
         key="seeds",
-        title="Every seed",
+        title="Every seed" if rows == ranked else f"Every seed of the best {SHOWN}",
         panels=[Panel("", data, plot, 74 + 34 * max(1, len(rows)))],
         how_to_read=(
             "Each small symbol is one seed, the upright stroke the mean, the bar its 95% interval. "
@@ -42,7 +45,7 @@ def seeds_figure(draw: Drawing) -> Figure:
         ),
         alternative=", ".join(f"{row.label} {words.score(row.score, draw.task)}" for row in rows),
         numbers=(
-            ["Rule", "Seed", "Score", "Diverged at step"],
+            [draw.noun, "Seed", "Score", "Diverged at step"],
             [
                 [
                     row.label,
@@ -50,11 +53,11 @@ def seeds_figure(draw: Drawing) -> Figure:
                     words.score(entry.score, draw.task),
                     "" if entry.diverged is None else str(entry.diverged),
                 ]
-                for row in rows
-                for entry in scores[row.rule]
+                for row in ranked
+                for entry in scores[row.name]
             ],
         ),
-        rules=[row.rule for row in rows],
+        contenders=[row.name for row in rows],
         views={name: {"xaxis.range": patch["yaxis.range"]} for name, patch in ranges.items()},
         legend=False,
     )
@@ -63,12 +66,12 @@ def seeds_figure(draw: Drawing) -> Figure:
 def _traces(
     draw: Drawing, row: Row, scores: list[views.SeedScore], height: float
 ) -> list[dict[str, Any]]:
-    mark = draw.marks[row.rule]
+    mark = draw.marks[row.name]
     traces: list[dict[str, Any]] = []
     if math.isfinite(row.low):
         traces.append(
             draw.trace(
-                row.rule,
+                row.name,
                 "interval",
                 x=[draw.factor * row.low, draw.factor * row.high],
                 y=[height, height],
@@ -79,7 +82,7 @@ def _traces(
         )
     traces.append(
         draw.trace(
-            row.rule,
+            row.name,
             "mean",
             x=[draw.factor * row.score],
             y=[height],
@@ -97,7 +100,7 @@ def _traces(
     )
     traces.append(
         draw.trace(
-            row.rule,
+            row.name,
             "line",
             x=[draw.factor * entry.score for entry in scores],
             y=[height + shift for shift in _shifts(scores)],

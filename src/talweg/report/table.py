@@ -14,16 +14,16 @@ def ranking_table(study: Study, marks: Mapping[str, Mark]) -> str:
     """The table, or a sentence if nothing was measured."""
     rows = study.ranking
     if not rows:
-        return "<p>No rule has been measured yet.</p>"
+        return "<p>Nothing has been measured yet.</p>"
     scores, rates = _score_scale(rows), _rate_scale(study)
     bars = tie_bars(rows)
     body = "".join(
-        _row(study, row, marks[row.rule], scores, rates, bars[place])
+        _row(study, row, marks[row.name], scores, rates, bars[place])
         for place, row in enumerate(rows)
     )
     return (
         f'<div class="scroll"><table class="ranking" role="table" style="--bars:{len(bars[0])}">'
-        f'<caption class="unseen">Ranking of {len(rows)} rules, best first</caption>'
+        f'<caption class="unseen">Ranking of {len(rows)} {words.noun(study.record)}s, best first</caption>'
         f'<thead role="rowgroup"><tr role="row">{_head(study, scores, rates)}</tr></thead>'
         f'<tbody role="rowgroup">{body}</tbody></table></div>'
     )
@@ -68,7 +68,7 @@ def _head(study: Study, scores: Scale, rates: Scale) -> str:
     return "".join(
         (
             _header("Rank", "rank"),
-            _header("Rule", "rule"),
+            _header(words.noun(study.record).capitalize(), "rule"),
             _header(escape(metric), "score number"),
             _header("95% interval" + _axis(score_ticks), "picture"),
             _header("Behind the best", "gap number"),
@@ -119,7 +119,7 @@ def _row(
         _cell("diverged number", "Diverged", f"{100 * row.diverged:.0f}%"),
     )
     return (
-        f'<tr role="row" data-rule="{escape(row.rule)}" style="--hue:var({mark.colour})">'
+        f'<tr role="row" data-contender="{escape(row.name)}" style="--hue:var({mark.colour})">'
         f"{''.join(cells)}</tr>"
     )
 
@@ -149,7 +149,7 @@ def _reach(row: Row) -> str:
 
 
 def _score_scale(rows: Sequence[Row]) -> Scale:
-    """Wide enough for all rules but those very far behind, which would hide the others."""
+    """Wide enough for all but those very far behind, which would hide the others."""
     gaps = [abs(row.gap) for row in rows[1:] if row.gap]
     limit = 8 * median(gaps) if gaps else 0.0
     near = [row for row in rows if abs(row.gap) <= limit] or rows[:1]
@@ -162,7 +162,9 @@ def _score_scale(rows: Sequence[Row]) -> Scale:
 
 
 def _rate_scale(study: Study) -> Scale:
-    tried = [math.log10(lr) for rule in study.record["rules"] for lr in rule["lrs"] if lr > 0]
+    tried = [
+        math.log10(lr) for each in study.record["contenders"] for lr in each["lrs"] if lr > 0
+    ]
     return Scale(min(tried), max(tried)) if tried else Scale(0.0, 1.0)
 
 
@@ -185,8 +187,8 @@ def _interval_picture(row: Row, scale: Scale, best: Row) -> str:
 
 def _rate_picture(study: Study, row: Row, scale: Scale) -> str:
     """The rates that were tried, those that are good, and the one that was chosen."""
-    rule = next(rule for rule in study.record["rules"] if rule["name"] == row.rule)
-    tried = [scale.percent(math.log10(lr)) for lr in rule["lrs"] if lr > 0]
+    lrs = study.history.contenders[row.name]["lrs"]
+    tried = [scale.percent(math.log10(lr)) for lr in lrs if lr > 0]
     parts = [f'<path class="tried" d="M{min(tried)} 50H{max(tried)}"/>'] if tried else []
     text = "no good range"
     if row.good:

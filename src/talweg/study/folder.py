@@ -23,6 +23,8 @@ from torch import Tensor
 from talweg.core import UserError, listing, write_atomically
 from talweg.study.history import SCHEMA
 
+FORMAT = 2
+"""Of the record; it goes up when a reader of the one before would misread it."""
 RECORD, METRICS, CHECKPOINT = "study.json", "metrics", "checkpoint"
 PARTS: dict[str, type] = {
     "name": str,
@@ -30,10 +32,8 @@ PARTS: dict[str, type] = {
     "asked": dict,
     "task": dict,
     "data": dict,
-    "model": dict,
-    "steps_per_epoch": int,
-    "total_steps": int,
-    "rules": list,
+    "factors": dict,
+    "contenders": list,
     "lanes": list,
     "log": list,
     "versions": dict,
@@ -172,8 +172,10 @@ def read_record(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise UserError(f"{str(file)!r} is not a study's record: {error}") from error
     held: dict[str, Any] = record if isinstance(record, dict) else {}
-    if held.get("format", 1) != 1:
-        raise UserError(f"{str(file)!r} has format {held['format']}; this talweg reads format 1")
+    if held.get("format", FORMAT) != FORMAT:
+        raise UserError(
+            f"{str(file)!r} has format {held['format']}; this talweg reads format {FORMAT}"
+        )
     missing = [key for key in ("format", *PARTS) if key not in held]
     if missing:
         raise UserError(f"{str(file)!r} is not a study's record: it has no {listing(missing)}")
@@ -210,8 +212,8 @@ def read_checkpoint(path: Path, winner: str) -> dict[str, Tensor]:
         )
     try:
         about = json.loads(file.with_name("winner.json").read_text(encoding="utf-8"))
-        if about["rule"] != winner:
-            raise UserError(f"{str(file)!r} holds {about['rule']}, but the winner is {winner}")
+        if about["contender"] != winner:
+            raise UserError(f"{str(file)!r} holds {about['contender']}, but the winner is {winner}")
         return load_file(file)
     except (SafetensorError, OSError, json.JSONDecodeError, KeyError) as error:
         raise UserError(f"{str(file)!r} cannot be read: {error}") from error

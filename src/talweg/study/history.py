@@ -28,7 +28,7 @@ class Lane:
 
     lane: int
     phase: str
-    rule: str
+    contender: str
     lr: float
     seed: int
 
@@ -46,13 +46,16 @@ class History:
     """What was recorded of each lane.
 
     Args:
-        record: The study's record; its ``lanes``, ``rules`` and ``task`` are read.
+        record: The study's record; its ``lanes``, ``contenders`` and ``task`` are read.
         metrics: Rows of `SCHEMA`, in any order.
     """
 
     def __init__(self, record: Mapping[str, Any], metrics: Any) -> None:
         self.record = record
         self.lanes = [Lane(**entry) for entry in record["lanes"]]
+        self.contenders: dict[str, Mapping[str, Any]] = {
+            entry["name"]: entry for entry in record["contenders"]
+        }
         self._columns = {name: metrics.column(name).to_numpy() for name in SCHEMA.names}
 
     @cached_property
@@ -85,11 +88,16 @@ class History:
                 found[lane] = min(int(bad[0]), found.get(lane, int(bad[0])))
         return found
 
-    def is_finished(self, lane: int) -> bool:
-        """Whether a lane made all its steps or diverged."""
-        series = self.series(lane, "validation", "loss")
+    @cached_property
+    def _steps(self) -> dict[int, int]:
+        """Lane → the steps that it is to make."""
+        return {lane.lane: self.contenders[lane.contender]["steps"] for lane in self.lanes}
+
+    def is_finished(self, lane: int, split: str = "validation") -> bool:
+        """Whether a lane made all its steps, and was read on that part, or diverged."""
+        series = self.series(lane, split, "loss")
         made = 0 if series is None else int(series.steps[-1])
-        return made == self.record["total_steps"] or lane in self.diverged
+        return made == self._steps[lane] or lane in self.diverged
 
     @cached_property
     def any_finished(self) -> bool:
@@ -99,9 +107,18 @@ class History:
             for lane in self.of("tune")
         )
 
-    def of(self, phase: str, rule: str | None = None) -> list[Lane]:
-        """The lanes of one phase (``"tune"`` or ``"final"``), and of one rule if it is named."""
-        return [x for x in self.lanes if x.phase == phase and rule in (None, x.rule)]
+    @cached_property
+    def _lanes_of(self) -> dict[tuple[str, str], list[Lane]]:
+        found: defaultdict[tuple[str, str], list[Lane]] = defaultdict(list)
+        for lane in self.lanes:
+            found[lane.phase, lane.contender].append(lane)
+        return dict(found)
+
+    def of(self, phase: str, contender: str | None = None) -> list[Lane]:
+        """The lanes of one phase (``"tune"`` or ``"final"``), and of a contender if it is named."""
+        if contender is None:
+            return [lane for lane in self.lanes if lane.phase == phase]
+        return self._lanes_of.get((phase, contender), [])
 
     def series(self, lane: int, split: str, metric: str) -> Series | None:
         """One metric of one lane over time, or None if nothing was recorded."""

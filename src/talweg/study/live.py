@@ -1,4 +1,4 @@
-"""What is shown while a study runs: progress, time left, lanes alive, the leading rules so far."""
+"""What is shown while a study runs: progress, time left, lanes alive, the leaders so far."""
 
 import math
 import sys
@@ -42,11 +42,11 @@ class Log:
 
 
 class Board:
-    """The latest validation scores, by rule and rate.
+    """The latest validation scores, by contender and rate.
 
     Args:
         task: The record's task.
-        labels: Rule name → label.
+        labels: Name of a contender → label.
     """
 
     def __init__(self, task: dict[str, Any], labels: dict[str, str]) -> None:
@@ -73,17 +73,17 @@ class Board:
         self._scores |= dict(zip(reading.lanes, scores, strict=True))
 
     def leaders(self) -> list[tuple[str, float, float]]:
-        """``(label, rate, score)`` of each rule's best rate so far, best first."""
+        """``(label, rate, score)`` of each contender's best rate so far, best first."""
         found: defaultdict[tuple[str, float], list[float]] = defaultdict(list)
         for lane, score in self._scores.items():
             if math.isfinite(score):
-                found[self._lanes[lane].rule, self._lanes[lane].lr].append(score)
+                found[self._lanes[lane].contender, self._lanes[lane].lr].append(score)
         sign = 1 if self._task["higher_is_better"] else -1
         best: dict[str, tuple[str, float, float]] = {}
-        for (rule, lr), scores in found.items():
+        for (name, lr), scores in found.items():
             score = float(np.mean(scores))
-            if rule not in best or sign * score > sign * best[rule][2]:
-                best[rule] = (self._labels[rule], lr, score)
+            if name not in best or sign * score > sign * best[name][2]:
+                best[name] = (self._labels[name], lr, score)
         return sorted(best.values(), key=lambda entry: -sign * entry[2])
 
 

@@ -1,4 +1,4 @@
-"""From the record of a study to its ranking: which rule wins, by how much and how sure that is."""
+"""From the record of a study to its ranking: which contender wins, by how much and how sure that is."""
 
 import math
 from collections.abc import Sequence
@@ -18,14 +18,17 @@ NEAR_BEST = 0.95
 
 @dataclass(frozen=True)
 class Row:
-    """One rule's place in a study. Scores are in the metric's own unit (accuracy: 0 to 1).
+    """One contender's place in a study. Scores are in the metric's own unit (accuracy: 0 to 1).
 
     Attributes:
-        rank: 1 + the number of rules that are significantly better; tied rules share it.
-        rule: Name.
+        rank: 1 + the number of contenders that are significantly better; tied ones share it.
+        name: Of the contender; where only rules are compared it is the rule's.
         label: Name for people.
+        rule: Name of its rule.
+        levels: Factor → name of its level: ``"rule"``, ``"model"``, ``"activation"``,
+            ``"schedule"`` and ``"batch size"``.
         lr: The learning rate chosen on validation.
-        settings: All hyperparameters.
+        settings: All hyperparameters of the rule.
         score: Mean over seeds of the metric on the test part.
         low: Lower end of the 95% interval of ``score``, within the metric's bounds; NaN for one
             seed.
@@ -42,12 +45,14 @@ class Row:
         gap_low: Lower end of the gap's 95% interval.
         gap_high: Upper end.
         p: Holm-adjusted p of that difference; NaN for the best, or with one seed.
-        ties: Labels of the rules that it is not significantly different from.
+        ties: Labels of the contenders that it is not significantly different from.
     """
 
     rank: int
-    rule: str
+    name: str
     label: str
+    rule: str
+    levels: dict[str, str]
     lr: float
     settings: dict[str, Any]
     score: float
@@ -70,7 +75,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Rate:
-    """What tuning found of one learning rate of one rule."""
+    """What tuning found of one learning rate of one contender."""
 
     lr: float
     score: float
@@ -95,8 +100,8 @@ def is_met(history: History, scores: Any, mark: float) -> Any:
     return sign * np.asarray(scores) >= sign * mark - 1e-9 * abs(mark)
 
 
-def rates(history: History, rule: str) -> list[Rate]:
-    """Tuning results of a rule by rate: means over seeds of the last validation readings.
+def rates(history: History, contender: str) -> list[Rate]:
+    """Tuning results of a contender by rate: means over seeds of the last validation readings.
 
     A rate at which a lane diverged has a NaN score; rates without a reading are left out. In a
     study that was stopped, lanes that have not finished count only if none has: those that run
@@ -104,7 +109,7 @@ def rates(history: History, rule: str) -> list[Rate]:
     """
     metric = history.record["task"]["metric"]
     found: list[Rate] = []
-    lanes = history.of("tune", rule)
+    lanes = history.of("tune", contender)
     if history.any_finished:
         lanes = [lane for lane in lanes if history.is_finished(lane.lane)]
     for lr in sorted({lane.lr for lane in lanes}):
@@ -125,12 +130,12 @@ def _mean(values: Sequence[float | None]) -> float:
     return float(np.mean(known)) if known else math.nan
 
 
-def best_rate(history: History, rule: str) -> Rate | None:
+def best_rate(history: History, contender: str) -> Rate | None:
     """The rate with the best mean validation score, the lower loss deciding between equals.
 
     If every rate diverged, the one with the fewest diverged lanes, the lowest first.
     """
-    found = rates(history, rule)
+    found = rates(history, contender)
     usable = [rate for rate in found if not math.isnan(rate.score)]
     sign = sign_of(history)
     if usable:
@@ -145,7 +150,7 @@ def near_best(history: History) -> float | None:
     is none if nothing beat the constant prediction.
     """
     sign, constant = sign_of(history), baseline(history, "validation")
-    best = [best_rate(history, rule["name"]) for rule in history.record["rules"]]
+    best = [best_rate(history, name) for name in history.contenders]
     scores = [sign * rate.score for rate in best if rate is not None and not math.isnan(rate.score)]
     if not scores or max(scores) <= sign * constant:
         return None
@@ -153,26 +158,22 @@ def near_best(history: History) -> float | None:
 
 
 def ranked_on(history: History) -> str:
-    """``"test"`` once every rule has finished training on a fresh seed, else ``"validation"``."""
-    names = {rule["name"] for rule in history.record["rules"]}
-    done = {lane.rule for lane in history.of("final") if _is_scored(history, lane.lane)}
-    return "test" if names and names <= done else "validation"
+    """``"test"`` once every contender has finished on a fresh seed, else ``"validation"``."""
+    done = {
+        lane.contender for lane in history.of("final") if history.is_finished(lane.lane, "test")
+    }
+    return "test" if history.contenders and history.contenders.keys() <= done else "validation"
 
 
-def _is_scored(history: History, lane: int) -> bool:
-    series = history.series(lane, "test", history.record["task"]["metric"])
-    trained = series is not None and series.steps[-1] == history.record["total_steps"]
-    return trained or lane in history.diverged
-
-
-def ranked_lanes(history: History, rule: str, split: str) -> list[Lane]:
-    """The lanes whose scores on ``split`` (what `ranked_on` says) make a rule's row."""
+def ranked_lanes(history: History, contender: str, split: str) -> list[Lane]:
+    """The lanes whose scores on ``split`` (what `ranked_on` says) make a contender's row."""
     if split == "test":
-        return [lane for lane in history.of("final", rule) if _is_scored(history, lane.lane)]
-    chosen = best_rate(history, rule)
+        final = history.of("final", contender)
+        return [lane for lane in final if history.is_finished(lane.lane, "test")]
+    chosen = best_rate(history, contender)
     return [
         lane
-        for lane in history.of("tune", rule)
+        for lane in history.of("tune", contender)
         if chosen
         and lane.lr == chosen.lr
         and (history.is_finished(lane.lane) or not history.any_finished)
@@ -182,7 +183,7 @@ def ranked_lanes(history: History, rule: str, split: str) -> list[Lane]:
 def rank(history: History) -> list[Row]:
     """The ranking, best first; of what is there, if the study was interrupted."""
     split = ranked_on(history)
-    rows = [row for rule in history.record["rules"] if (row := _row(history, rule, split))]
+    rows = [row for name in history.contenders if (row := _row(history, name, split))]
     sign = sign_of(history)
     rows.sort(key=lambda row: (-sign * row.score, _known(row.loss)))
     return _compared(rows, sign)
@@ -192,34 +193,36 @@ def _known(value: float) -> float:
     return math.inf if math.isnan(value) else value
 
 
-def _row(history: History, rule: dict[str, Any], split: str) -> Row | None:
-    record = history.record
-    chosen = best_rate(history, rule["name"])
+def _row(history: History, name: str, split: str) -> Row | None:
+    record, contender = history.record, history.contenders[name]
+    chosen = best_rate(history, name)
     if chosen is None:
         return None
-    lanes = [lane.lane for lane in ranked_lanes(history, rule["name"], split)]
+    lanes = [lane.lane for lane in ranked_lanes(history, name, split)]
     last = [history.last(lane, split, record["task"]["metric"]) for lane in lanes]
     scores = [baseline(history, split) if score is None else score for score in last]
     score, low, high = _within_bounds(mean_interval(scores), record["task"])
-    everywhere = [x.lane for x in history.lanes if x.rule == rule["name"]]
+    everywhere = [x.lane for phase in ("tune", "final") for x in history.of(phase, name)]
     steps = [_steps_to(history, lane) for lane in lanes]
     reached = sorted(step for step in steps if step is not None)
     half = (len(steps) + 1) // 2
     to_target = float(reached[half - 1]) if len(reached) >= half else None
-    good = _good_range(history, rule["name"], chosen)
+    good = _good_range(history, name, chosen)
     return Row(
         rank=1,
-        rule=rule["name"],
-        label=rule["label"],
+        name=name,
+        label=contender["label"],
+        rule=contender["levels"]["rule"],
+        levels=dict(contender["levels"]),
         lr=chosen.lr,
-        settings={**rule["settings"], "lr": chosen.lr},
+        settings={**contender["settings"], "lr": chosen.lr},
         score=score,
         low=low,
         high=high,
         scores=tuple(scores),
         loss=_mean([history.last(lane, split, "loss") for lane in lanes]),
         steps_to_target=to_target,
-        epochs_to_target=None if to_target is None else to_target / record["steps_per_epoch"],
+        epochs_to_target=None if to_target is None else to_target / contender["steps_per_epoch"],
         reached=len(reached) / len(steps),
         diverged=sum(lane in history.diverged for lane in everywhere) / len(everywhere),
         good=good,
@@ -255,11 +258,11 @@ def _steps_to(history: History, lane: int) -> int | None:
     return int(series.steps[met[0]]) if len(met) else None
 
 
-def _good_range(history: History, rule: str, best: Rate) -> tuple[float, float] | None:
+def _good_range(history: History, contender: str, best: Rate) -> tuple[float, float] | None:
     enough = near_best(history)
     if enough is None:
         return None
-    found = rates(history, rule)
+    found = rates(history, contender)
     is_good = [bool(is_met(history, rate.score, enough)) for rate in found]
     place = next((i for i, rate in enumerate(found) if rate.lr == best.lr), None)
     if place is None or not is_good[place]:
@@ -273,7 +276,7 @@ def _good_range(history: History, rule: str, best: Rate) -> tuple[float, float] 
 
 
 def _compared(rows: Sequence[Row], sign: int) -> list[Row]:
-    """Adds ranks, gaps and ties; every pair of rules is one test of the family Holm adjusts."""
+    """Adds ranks, gaps and ties; every pair of contenders is one test of the family Holm adjusts."""
     pairs = list(combinations(range(len(rows)), 2))
     raw = [_pair_p(rows[i], rows[j]) for i, j in pairs]
     adjusted = dict(zip(pairs, holm(raw), strict=True))

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 
 from talweg.data import Samples, Splits
-from talweg.lanes import Engine
 from talweg.metrics import Metric
-from talweg.rules import NamedRule
+from talweg.study.contenders import Level
+from talweg.study.folder import FORMAT
+from talweg.study.teams import Team
 
 LIBRARIES = ("talweg", "torch", "numpy", "scikit-learn", "pyarrow")
 
@@ -23,10 +24,9 @@ def new_record(
     name: str,
     asked: Mapping[str, Any],
     splits: Splits,
-    engine: Engine,
     metric: Metric,
-    rules: Sequence[tuple[NamedRule, Sequence[float]]],
-    epochs: int,
+    factors: Mapping[str, Sequence[Level]],
+    teams: Sequence[Team],
     reach: float | None,
     log: list[str],
 ) -> dict[str, Any]:
@@ -36,15 +36,15 @@ def new_record(
         name: The data set's.
         asked: The arguments of the comparison.
         splits: The prepared data.
-        engine: The engine that trains on it.
         metric: What decides.
-        rules: Each rule with its learning rates.
-        epochs: Passes over the training part.
+        factors: What is varied, or could have been: factor → levels.
+        teams: The contenders, with the engines that train them.
         reach: The validation score whose first reaching is timed.
-        log: What the engine says; kept by reference, so that later lines are in it too.
+        log: What engines say; kept by reference, so that later lines are in it too.
     """
+    engine = teams[0].engine
     return {
-        "format": 1,
+        "format": FORMAT,
         "name": name,
         "status": "running",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -71,18 +71,11 @@ def new_record(
             "classes": list(splits.classes),
             "notes": list(splits.notes),
         },
-        "model": {"name": engine.source.name, "parameters": engine.layout.size},
-        "steps_per_epoch": engine.epoch_steps,
-        "total_steps": epochs * engine.epoch_steps,
-        "rules": [
-            {
-                "name": rule.name,
-                "label": rule.label,
-                "settings": {**rule.rule.settings, "lr": None},
-                "lrs": list(lrs),
-            }
-            for rule, lrs in rules
-        ],
+        "factors": {
+            factor: {level.name: level.label for level in levels}
+            for factor, levels in factors.items()
+        },
+        "contenders": [entry for team in teams for entry in team.record()],
         "lanes": [],
         "log": log,
         "versions": {library: metadata.version(library) for library in LIBRARIES}

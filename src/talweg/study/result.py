@@ -50,7 +50,7 @@ class Study:
 
     @cached_property
     def ranking(self) -> list[Row]:
-        """One row per rule, best first."""
+        """One row per contender, best first: a rule, or a combination of it with what else varies."""
         return ranking.rank(self.history)
 
     @cached_property
@@ -103,7 +103,7 @@ class Study:
         """
         if not self.ranking:
             raise UserError("the study ended before there was a winner")
-        tensors = folder.read_checkpoint(self.folder, self.ranking[0].rule)
+        tensors = folder.read_checkpoint(self.folder, self.ranking[0].name)
         seeds = sorted({int(name.partition("/")[0]) for name in tensors})
         wanted = seeds[0] if seed is None else seed
         if wanted not in seeds:
@@ -112,7 +112,7 @@ class Study:
         return {n.removeprefix(start): v for n, v in tensors.items() if n.startswith(start)}
 
     def to_pandas(self) -> Any:
-        """The ranking as a pandas DataFrame, one row per rule.
+        """The ranking as a pandas DataFrame, one row per contender, one column per factor.
 
         Raises:
             UserError: If pandas is not installed.
@@ -121,7 +121,11 @@ class Study:
             import pandas
         except ImportError as error:
             raise UserError("to_pandas needs pandas: pip install 'talweg[pandas]'") from error
-        return pandas.DataFrame([vars(row) for row in self.ranking])
+        rows = [
+            {**vars(row), **{factor.replace(" ", "_"): name for factor, name in row.levels.items()}}
+            for row in self.ranking
+        ]
+        return pandas.DataFrame(rows).drop(columns="levels", errors="ignore")
 
     def report(self, path: str | os.PathLike[str] | None = None) -> Path:
         """Writes the report, one self-contained HTML page, and returns where it lies.

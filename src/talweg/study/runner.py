@@ -1,17 +1,21 @@
 """The two phases of a comparison, recorded as they go."""
 
+import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
+import torch
+
 from talweg.data import Samples, Splits
-from talweg.lanes import Engine, Plan, Reading, Result
-from talweg.rules import NamedRule
+from talweg.lanes import Plan, Reading, Result
+from talweg.metrics import Metric
+from talweg.study.contenders import SCHEDULE, Contender
 from talweg.study.folder import RunFolder, read_metrics
 from talweg.study.history import History, Lane
 from talweg.study.live import Display
 from talweg.study.ranking import best_rate, near_best, rank
+from talweg.study.teams import Team
 
 FLUSH_SECONDS, FLUSH_SHARE = 0.5, 0.02
 """A kill loses no more than this many seconds, or this share of a long study."""
@@ -33,10 +37,9 @@ class Runner:
     """Runs tuning and the final phase, and records what comes of them.
 
     Args:
-        engine: What trains.
-        plan: What both phases share: steps, schedules, metrics; its lanes are replaced.
+        teams: The contenders, with the engines that train them.
         splits: The prepared data.
-        rules: The rules by name.
+        metrics: What is measured besides the loss; the first decides.
         record: The study's record; kept up to date and written at every turn.
         folder: Where to.
         display: What the user sees.
@@ -45,23 +48,22 @@ class Runner:
 
     def __init__(
         self,
-        engine: Engine,
-        plan: Plan,
+        teams: Sequence[Team],
         splits: Splits,
-        rules: Mapping[str, NamedRule],
+        metrics: Sequence[Metric],
         record: dict[str, Any],
         folder: RunFolder,
         display: Display,
         check: Callable[[], None],
     ) -> None:
-        self._engine = engine
-        self._plan = plan
+        self._teams = teams
         self._splits = splits
-        self._rules = rules
+        self._metrics = metrics
         self._record = record
         self._folder = folder
         self._display = display
         self._check = check
+        self._contenders = {each.name: each for team in teams for each in team.contenders}
         self._began = self._flushed = time.monotonic()
 
     def run(self, tune_seeds: Sequence[int], seeds: Sequence[int]) -> None:
@@ -81,48 +83,75 @@ class Runner:
             self._folder.write_record(self._record)
 
     def _tune(self, seeds: Sequence[int]) -> None:
-        rules = self._record["rules"]
-        lanes = [
-            (rule["name"], rule["lrs"][place], seed)
-            for place in middle_out(len(rules[0]["lrs"]))
-            for seed in seeds
-            for rule in rules
+        rates = len(next(iter(self._contenders.values())).lrs)
+        chosen = [
+            [
+                (each, each.lrs[place], seed)
+                for place in middle_out(rates)
+                for seed in seeds
+                for each in team.contenders
+            ]
+            for team in self._teams
         ]
-        self._train("tune", "tuning", lanes, {"validation": self._splits.validation})
+        for team, lanes in zip(self._teams, self._numbered("tune", "tuning", chosen), strict=True):
+            self._train(team, lanes, {"validation": self._splits.validation}, keep=False)
 
     def _finish(self, seeds: Sequence[int]) -> None:
         history = self._history()
         if self._record["target"] is None:
             self._record["target"] = near_best(history)
-        chosen = {rule["name"]: best_rate(history, rule["name"]) for rule in self._record["rules"]}
-        lanes = [(name, rate.lr, seed) for name, rate in chosen.items() if rate for seed in seeds]
+        best = {name: best_rate(history, name) for name in self._contenders}
+        chosen = [
+            [
+                (each, rate.lr, seed)
+                for each in team.contenders
+                if (rate := best[each.name])
+                for seed in seeds
+            ]
+            for team in self._teams
+        ]
         held_out = {"validation": self._splits.validation, "test": self._splits.test}
-        result = self._train("final", "fresh seeds", lanes, held_out)
-        self._keep_winner(result)
+        numbered = self._numbered("final", "fresh seeds", chosen)
+        results = [
+            self._train(team, lanes, held_out, keep=True)
+            for team, lanes in zip(self._teams, numbered, strict=True)
+        ]
+        self._keep_winner(results)
+
+    def _numbered(
+        self, phase: str, shown: str, chosen: Sequence[Sequence[tuple[Contender, float, int]]]
+    ) -> list[list[Lane]]:
+        """The lanes of each team in a phase, entered in the record and on the screen."""
+        number = itertools.count(len(self._record["lanes"]))
+        lanes = [
+            [Lane(next(number), phase, each.name, lr, seed) for each, lr, seed in team]
+            for team in chosen
+        ]
+        every = [lane for team in lanes for lane in team]
+        self._record["lanes"] += [vars(lane) for lane in every]
+        self._folder.write_record(self._record)
+        self._display.begin(shown, every)
+        return lanes
 
     def _train(
-        self,
-        phase: str,
-        shown: str,
-        lanes: Sequence[tuple[str, float, int]],
-        held_out: Mapping[str, Samples],
+        self, team: Team, lanes: Sequence[Lane], held_out: Mapping[str, Samples], keep: bool
     ) -> Result:
-        first = len(self._record["lanes"])
-        entries = [
-            Lane(first + i, phase, rule, lr, seed) for i, (rule, lr, seed) in enumerate(lanes)
-        ]
-        self._record["lanes"] += [vars(entry) for entry in entries]
-        self._folder.write_record(self._record)
-        self._display.begin(shown, entries)
-        plan = replace(
-            self._plan,
-            rules=[self._rules[rule].with_lr(lr) for rule, lr, _ in lanes],
-            seeds=[seed for _, _, seed in lanes],
+        contenders = [self._contenders[lane.contender] for lane in lanes]
+        plan = Plan(
+            rules=[
+                each.rule.with_lr(lane.lr) for each, lane in zip(contenders, lanes, strict=True)
+            ],
+            seeds=[lane.seed for lane in lanes],
+            steps=team.steps,
+            schedules=[{"lr": each.levels[SCHEDULE].value} for each in contenders],
             evaluate=held_out,
-            first_lane=first,
-            keep=phase == "final",
+            metrics=self._metrics,
+            scale=torch.tensor(self._splits.target_scale[1]),
+            first_lane=lanes[0].lane,
+            keep=keep,
+            read_every=team.read_every,
         )
-        result = self._engine.train(plan, self._read, self._tick)
+        result = team.engine.train(plan, self._read, self._tick)
         self._folder.flush()
         return result
 
@@ -145,13 +174,25 @@ class Runner:
     def _history(self) -> History:
         return History(self._record, read_metrics(self._folder.path))
 
-    def _keep_winner(self, result: Result) -> None:
+    def _keep_winner(self, results: Sequence[Result]) -> None:
         history = self._history()
         winner = rank(history)[0]
+        place = next(
+            place
+            for place, team in enumerate(self._teams)
+            if winner.name in {each.name for each in team.contenders}
+        )
+        layout, states = self._teams[place].engine.layout, results[place].states
         tensors = {
             f"{lane.seed}/{name}": value
-            for lane in history.of("final", winner.rule)
-            for name, value in self._engine.layout.state_dict(*result.states[lane.lane]).items()
+            for lane in history.of("final", winner.name)
+            for name, value in layout.state_dict(*states[lane.lane]).items()
         }
-        about = {"rule": winner.rule, "settings": winner.settings, "keys": "SEED/PARAMETER"}
+        about = {
+            "contender": winner.name,
+            "rule": winner.rule,
+            "levels": winner.levels,
+            "settings": winner.settings,
+            "keys": "SEED/PARAMETER",
+        }
         self._folder.write_checkpoint(tensors, about)

@@ -7,20 +7,33 @@ from typing import Any
 import numpy as np
 
 from talweg.study import words
+from talweg.study.deciding import deciding
 from talweg.study.history import History
 from talweg.study.ranking import Row, baseline, ranked_on, rates, sign_of
 from talweg.study.statistics import least_difference
+
+
+MANY = 7
+"""A sentence names no more contenders than this, and counts the rest."""
 
 
 def sentences(history: History, rows: Sequence[Row]) -> list[str]:
     """The conclusions of a study, the most important first."""
     if not rows:
         return ["Nothing was measured: the study ended before its first reading."]
-    found = [_verdict(history, rows), _chance(history, rows), *_beaten(history, rows)]
+    found = [_verdict(history, rows), _chance(history, rows), *deciding(history, rows)]
+    found += _beaten(history, rows)
     found.append(_more_seeds(history, rows))
     found += [_first_to_target(history, rows), _easiest(rows), *_edges(history, rows)]
     found += _divergence(history)
     return [text for text in found if text]
+
+
+def _some(labels: Sequence[str]) -> str:
+    """Labels, or the first few of many."""
+    if len(labels) <= MANY + 1:
+        return words.listed(labels)
+    return f"{', '.join(labels[:MANY])} and {len(labels) - MANY} more"
 
 
 def _named(row: Row) -> str:
@@ -34,7 +47,7 @@ def _verdict(history: History, rows: Sequence[Row]) -> str:
     score = words.score(best.score, task)
     if math.isnan(best.loss):
         return (
-            f"No rule is worth choosing: {best.label} diverged in every run, which counts as the "
+            f"No {words.noun(history.record)} is worth choosing: {best.label} diverged in every run, which counts as the "
             f"constant prediction, and no other did better."
         )
     if len(best.scores) < 2:
@@ -50,11 +63,11 @@ def _verdict(history: History, rows: Sequence[Row]) -> str:
     tied = [row.label for row in rows if row.label in best.ties]
     if len(tied) == len(rows) - 1 and len(rows) > 1:
         return (
-            f"No rule is shown to be better than another; "
+            f"No {words.noun(history.record)} is shown to be better than another; "
             f"{_named(best)} has {score} {on} ({interval})."
         )
     return (
-        f"{words.listed([best.label, *tied])} tie; "
+        f"{_some([best.label, *tied])} tie; "
         f"{_named(best)} has the best mean, {score} {on} ({interval})."
     )
 
@@ -64,7 +77,8 @@ def _chance(history: History, rows: Sequence[Row]) -> str:
     if sign_of(history) * (rows[0].score - constant) > 0 or math.isnan(rows[0].loss):
         return ""
     return (
-        f"No rule beats the constant prediction ({words.score(constant, task)}): "
+        f"No {words.noun(history.record)} beats the constant prediction "
+        f"({words.score(constant, task)}): "
         f"train longer, or look at the data and the model first."
     )
 
@@ -78,8 +92,11 @@ def _beaten(history: History, rows: Sequence[Row]) -> list[str]:
         return []
     parts = [
         f"{row.label} by {words.difference(row.gap, task)}, {words.p_value(row.p)}"
-        for row in beaten
+        for row in beaten[:MANY]
     ]
+    if len(beaten) > MANY:
+        rest = len(beaten) - MANY
+        return [f"{best.label} beats {'; '.join(parts)}; and {rest} more by a larger margin."]
     subject = best.label
     together = [row for row in tied if all(other.label not in row.ties for other in beaten)]
     if tied and len(together) == len(tied):
@@ -104,20 +121,21 @@ def _more_seeds(history: History, rows: Sequence[Row]) -> str:
     spread = float(np.median(differences)) if differences else 0.0
     if spread == 0:
         return ""
+    nouns = words.noun(history.record) + "s"
     tests, task = len(rows) * (len(rows) - 1) // 2, history.record["task"]
     least = [least_difference(spread, count, tests) for count in (seeds, 4 * seeds)]
     now, then = (words.difference(value, task) for value in least)
     if None not in (task["lowest"], task["highest"]):
         widest = task["highest"] - task["lowest"]
         if least[1] >= widest:
-            return f"{seeds} seeds are too few to tell two typical rules apart here."
+            return f"{seeds} seeds are too few to tell two typical {nouns} apart here."
         if least[0] >= widest:
             return (
-                f"{seeds} seeds are too few to tell two typical rules apart here; "
+                f"{seeds} seeds are too few to tell two typical {nouns} apart here; "
                 f"{4 * seeds} seeds do from a difference of about {then} on."
             )
     return (
-        f"{seeds} seeds tell two typical rules apart here from a difference of about {now} on; "
+        f"{seeds} seeds tell two typical {nouns} apart here from a difference of about {now} on; "
         f"{4 * seeds} seeds, of {then}."
     )
 
@@ -134,7 +152,7 @@ def _first_to_target(history: History, rows: Sequence[Row]) -> str:
     score = words.score(target, history.record["task"])
     epochs, steps = fastest.epochs_to_target or 0.0, fastest.steps_to_target or 0.0
     text = (
-        f"{words.listed(same)} reached {score} on validation first: "
+        f"{_some(same)} reached {score} on validation first: "
         f"after {_shown(epochs, 'epoch')} ({_shown(steps, 'step')})"
     )
     never = [row.label for row in rows if row.steps_to_target is None]
@@ -158,39 +176,58 @@ def _easiest(rows: Sequence[Row]) -> str:
     verb = "is" if len(same) == 1 else "are"
     where = f" ({low} to {high})" if len(same) == 1 else ""
     return (
-        f"{words.listed(same)} {verb} the easiest to set: good over "
+        f"{_some(same)} {verb} the easiest to set: good over "
         f"{widest.good_decades:.1f} decades of learning rates{where}."
     )
 
 
 def _edges(history: History, rows: Sequence[Row]) -> list[str]:
-    found: list[str] = []
+    """Who did best at the end of its range of rates."""
+    ends: dict[str, list[Row]] = {"lowest": [], "highest": []}
     for row in rows:
-        tried = [rate.lr for rate in rates(history, row.rule)]
+        tried = [rate.lr for rate in rates(history, row.name)]
         if len(tried) > 2 and row.lr in (tried[0], tried[-1]) and not math.isnan(row.loss):
-            end, side = ("lowest", "lower") if row.lr == tried[0] else ("highest", "higher")
-            found.append(
-                f"{row.label} did best at the {end} rate tried, {words.rate(row.lr)}: "
-                f"a {side} one may be better still."
-            )
-    return found
+            ends["lowest" if row.lr == tried[0] else "highest"].append(row)
+    sides = {"lowest": "lower", "highest": "higher"}
+    if sum(map(len, ends.values())) <= MANY:
+        return [
+            f"{row.label} did best at the {end} rate tried, {words.rate(row.lr)}: "
+            f"a {sides[end]} one may be better still."
+            for row in rows
+            for end, own in ends.items()
+            if row in own
+        ]
+    return [
+        f"{_some([row.label for row in own])} did best at the {end} rate tried: "
+        f"a {sides[end]} one may be better still."
+        for end, own in ends.items()
+        if own
+    ]
 
 
 def _divergence(history: History) -> list[str]:
-    found: list[str] = []
-    for rule in history.record["rules"]:
-        tuned = rates(history, rule["name"])
-        every = [words.rate(r.lr) for r in tuned if r.diverged == r.lanes]
-        some = [words.rate(r.lr) for r in tuned if 0 < r.diverged < r.lanes]
-        parts: list[str] = []
-        if every:
-            parts.append(f"at {words.listed(every)} in every seed")
-        if some:
-            parts.append(f"at {words.listed(some)} in some seeds")
-        final = history.of("final", rule["name"])
-        lost = sum(lane.lane in history.diverged for lane in final)
-        if lost:
-            parts.append(f"in {lost} of {len(final)} fresh seeds at its chosen rate")
-        if parts:
-            found.append(f"{rule['label']} diverged {', '.join(parts)}.")
-    return found
+    found = [text for name in history.contenders if (text := _diverged(history, name))]
+    if len(found) <= MANY:
+        return found
+    lost = sum(lane.lane in history.diverged for lane in history.lanes)
+    return [
+        f"{len(found)} of {len(history.contenders)} {words.noun(history.record)}s diverged at some "
+        f"rate, {lost} of {len(history.lanes)} runs in all; the report shows at which."
+    ]
+
+
+def _diverged(history: History, name: str) -> str:
+    """At which rates a contender diverged; empty if at none."""
+    tuned = rates(history, name)
+    every = [words.rate(r.lr) for r in tuned if r.diverged == r.lanes]
+    some = [words.rate(r.lr) for r in tuned if 0 < r.diverged < r.lanes]
+    parts: list[str] = []
+    if every:
+        parts.append(f"at {words.listed(every)} in every seed")
+    if some:
+        parts.append(f"at {words.listed(some)} in some seeds")
+    final = history.of("final", name)
+    lost = sum(lane.lane in history.diverged for lane in final)
+    if lost:
+        parts.append(f"in {lost} of {len(final)} fresh seeds at its chosen rate")
+    return f"{history.contenders[name]['label']} diverged {', '.join(parts)}." if parts else ""

@@ -16,10 +16,11 @@ from talweg.study.result import Study
 
 @dataclass(frozen=True)
 class Curve:
-    """One rule's progress at its best learning rate, over seeds.
+    """One contender's progress at its best learning rate, over seeds.
 
     Attributes:
         epochs: Passes over the training part at each point, ``[point]``, ascending.
+        steps: The same in steps.
         mean: The mean over seeds, ``[point]``.
         low: The lowest seed, ``[point]``.
         high: The highest seed, ``[point]``.
@@ -29,6 +30,7 @@ class Curve:
     """
 
     epochs: NDArray[np.float64]
+    steps: NDArray[np.int64]
     mean: NDArray[np.float64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
@@ -39,7 +41,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class RatePoint:
-    """One learning rate of one rule, over the tuning seeds.
+    """One learning rate of one contender, over the tuning seeds.
 
     Attributes:
         lr: The learning rate.
@@ -60,7 +62,7 @@ class RatePoint:
 
 @dataclass(frozen=True)
 class SeedScore:
-    """The score that one seed adds to a rule's row of the ranking.
+    """The score that one seed adds to a contender's row of the ranking.
 
     Attributes:
         seed: The seed.
@@ -74,9 +76,9 @@ class SeedScore:
 
 
 def curves(study: Study, split: str, metric: str) -> dict[str, Curve]:
-    """The curve of every rule that has one, in the order of the record.
+    """The curve of every contender that has one, in the order of the record.
 
-    Curves come from the final lanes. A rule whose final lanes have not begun is shown by its
+    Curves come from the final lanes. A contender whose final lanes have not begun is shown by its
     tuning lanes at the best rate so far; one with nothing to show is left out. Bands are the
     lowest and the highest seed: they cover every lane, whatever the number of seeds.
 
@@ -87,37 +89,37 @@ def curves(study: Study, split: str, metric: str) -> dict[str, Curve]:
     """
     history = study.history
     found: dict[str, Curve] = {}
-    for rule in rule_names(study):
+    for name in names(study):
         for phase in ("final", "tune"):
-            curve = _curve(history, _lanes_at_best(history, rule, phase), split, metric)
+            curve = _curve(history, _lanes_at_best(history, name, phase), split, metric)
             if curve:
-                found[rule] = curve
+                found[name] = curve
                 break
     return found
 
 
 def sensitivity(study: Study) -> dict[str, list[RatePoint]]:
-    """The last validation score at every learning rate of every rule, over the tuning seeds.
+    """The last validation score at every learning rate of every contender, over the tuning seeds.
 
     Rates ascend. A lane that diverged counts in ``diverged`` alone; rates that have neither a
-    score nor a diverged lane, and rules without such rates, are left out.
+    score nor a diverged lane, and contenders without such rates, are left out.
     """
     history = study.history
     found: dict[str, list[RatePoint]] = {}
-    for rule in rule_names(study):
-        lanes = history.of("tune", rule)
+    for name in names(study):
+        lanes = history.of("tune", name)
         points = [
             _rate_point(history, lr, [lane.lane for lane in lanes if lane.lr == lr])
             for lr in sorted({lane.lr for lane in lanes})
         ]
         points = [point for point in points if point.n or point.diverged]
         if points:
-            found[rule] = points
+            found[name] = points
     return found
 
 
 def seed_scores(study: Study) -> dict[str, list[SeedScore]]:
-    """The scores behind the ranking, seed by seed; rules that have none are left out.
+    """The scores behind the ranking, seed by seed; contenders that have none are left out.
 
     They are test scores of the final lanes, or validation scores of the tuning lanes at the best
     rate, as `Study.ranked_on` says.
@@ -125,48 +127,52 @@ def seed_scores(study: Study) -> dict[str, list[SeedScore]]:
     history, split = study.history, study.ranked_on
     task = study.record["task"]
     found: dict[str, list[SeedScore]] = {}
-    for rule in rule_names(study):
+    for name in names(study):
         scores: list[SeedScore] = []
-        for lane in ranked_lanes(history, rule, split):
+        for lane in ranked_lanes(history, name, split):
             score, step = history.last(lane.lane, split, task["metric"]), None
             if lane.lane in history.diverged:
                 score, step = baseline(history, split), history.diverged[lane.lane]
             if score is not None:
                 scores.append(SeedScore(lane.seed, score, step))
         if scores:
-            found[rule] = scores
+            found[name] = scores
     return found
 
 
-def rule_names(study: Study) -> list[str]:
-    """The names of the rules that were asked for, in the order of the record."""
-    return [rule["name"] for rule in study.record["rules"]]
+def names(study: Study) -> list[str]:
+    """The names of the contenders that were asked for, in the order of the record."""
+    return list(study.history.contenders)
 
 
-def _lanes_at_best(history: History, rule: str, phase: str) -> list[Lane]:
-    """The final lanes of a rule, or its tuning lanes at the best rate so far."""
-    lanes = history.of(phase, rule)
+def _lanes_at_best(history: History, contender: str, phase: str) -> list[Lane]:
+    """The final lanes of a contender, or its tuning lanes at the best rate so far."""
+    lanes = history.of(phase, contender)
     if phase == "final":
         return lanes
-    best = best_rate(history, rule)
+    best = best_rate(history, contender)
     return [lane for lane in lanes if best and lane.lr == best.lr]
 
 
 def _curve(history: History, lanes: list[Lane], split: str, metric: str) -> Curve | None:
-    """Mean, lowest and highest of the lanes at every epoch that one of them was measured at."""
-    at: dict[float, list[float]] = {}
+    """Mean, lowest and highest of the lanes at every step that one of them was measured at."""
+    at: dict[int, list[float]] = {}
+    epoch_of: dict[int, float] = {}
     for lane in lanes:
         series = history.series(lane.lane, split, metric)
         if series:
-            for epoch, value in zip(series.epochs, series.values, strict=True):
+            points = zip(series.steps, series.epochs, series.values, strict=True)
+            for step, epoch, value in points:
                 if math.isfinite(value):
-                    at.setdefault(float(epoch), []).append(float(value))
+                    at.setdefault(int(step), []).append(float(value))
+                    epoch_of[int(step)] = float(epoch)
     if not at:
         return None
-    epochs = sorted(at)
-    columns = [at[epoch] for epoch in epochs]
+    steps = sorted(at)
+    columns = [at[step] for step in steps]
     return Curve(
-        epochs=np.array(epochs),
+        epochs=np.array([epoch_of[step] for step in steps]),
+        steps=np.array(steps),
         mean=np.array([sum(values) / len(values) for values in columns]),
         low=np.array([min(values) for values in columns]),
         high=np.array([max(values) for values in columns]),

@@ -1,7 +1,7 @@
 """Numbers and lists as people read them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 
@@ -12,6 +12,37 @@ def listed(items: Sequence[str]) -> str:
     'Adam, RMSProp and SGD'
     """
     return " and ".join(filter(None, (", ".join(items[:-1]), *items[-1:])))
+
+
+def noun(record: Mapping[str, Any]) -> str:
+    """What is compared: the one factor that varies, or their combinations.
+
+    >>> noun({"factors": {"rule": {"adam": "Adam"}, "batch size": {"1": "", "32": ""}}})
+    'batch size'
+    """
+    varied = [factor for factor, levels in record["factors"].items() if len(levels) > 1]
+    return "combination" if len(varied) > 1 else varied[0] if varied else "rule"
+
+
+def models(record: Mapping[str, Any]) -> str:
+    """The model, or the first of several.
+
+    >>> models({"contenders": [{"model": "mlp 4-8-3, relu"}, {"model": "mlp 4-8-3, tanh"}]})
+    'mlp 4-8-3, relu and 1 more'
+    """
+    names = list(dict.fromkeys(each["model"] for each in record["contenders"]))
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def span(values: Iterable[float]) -> str:
+    """One number, or the lowest and the highest.
+
+    >>> span([45, 1, 1437]), span([5.0])
+    ('1 to 1,437', '5')
+    """
+    ends = sorted(set(values))
+    texts = [f"{end:,.4g}" if isinstance(end, float) else f"{end:,}" for end in ends]
+    return texts[0] if len(texts) == 1 else f"{texts[0]} to {texts[-1]}"
 
 
 def rate(lr: float) -> str:

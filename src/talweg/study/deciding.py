@@ -1,0 +1,153 @@
+"""Which choice decided, and who failed, in sentences."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from talweg.core import listing
+from talweg.diagnose import a_layer
+from talweg.study import words
+from talweg.study.effects import Effect, LevelMean, effects, has_failed, varied
+from talweg.study.history import History
+from talweg.study.ranking import Row, baseline, ranked_on, sign_of
+
+WORTH_TELLING = 0.02
+"""An interaction that explains less than this share of the variance is left to the report."""
+FADES = 0.5
+"""A gradient that changes by less than this factor a layer is named as a reason to fail."""
+
+
+def deciding(history: History, rows: Sequence[Row]) -> list[str]:
+    """What each choice explains, which level of it is best, and what failed."""
+    found = effects(history, rows)
+    sentences = [_shares(found, len(rows))] if found else []
+    sentences += [_level(history, effect) for effect in found if len(effect.factors) == 1]
+    sentences += [
+        _together(history, effect)
+        for effect in found
+        if len(effect.factors) == 2 and effect.is_sure and effect.share >= WORTH_TELLING
+    ]
+    return [*sentences, *_failures(history, rows, found)]
+
+
+def _shares(found: Sequence[Effect], count: int) -> str:
+    parts = [
+        f"{_called(effect)} {_percent(effect.share)}"
+        for effect in sorted(found, key=lambda effect: -effect.share)
+        if effect.is_sure and effect.share >= 0.005
+    ]
+    unsure = [_called(effect) for effect in found if not effect.is_sure]
+    text = f"Of the variance between the {count} combinations"
+    if not parts:
+        return f"{text} no choice explains a share that is sure to be there."
+    text += f", {words.listed(parts)}"
+    left = 1 - sum(effect.share for effect in found)
+    if left > 0.05:
+        text += f"; {_percent(left)} is left to more of them together"
+    if unsure:
+        text += f"; no sure effect of {words.listed(unsure)}"
+    return text + "."
+
+
+def _called(effect: Effect) -> str:
+    return " with ".join(effect.factors)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}%" if share >= 0.01 else f"{100 * share:.1f}%"
+
+
+def _level(history: History, effect: Effect) -> str:
+    """Which level of a factor is best, over all combinations of the others."""
+    factor, task = effect.factors[0], history.record["task"]
+    best, worst = effect.levels[0], effect.levels[-1]
+    if not effect.is_sure or len(best.ties) == len(effect.levels) - 1:
+        return ""
+    ties = f", tied with {words.listed(best.ties)}" if best.ties else ""
+    return (
+        f"Averaged over the rest, {best.label} is the best {factor} "
+        f"({words.score(best.mean, task)}){ties}; {worst.label} the worst "
+        f"({words.score(worst.mean, task)})."
+    )
+
+
+def _together(history: History, effect: Effect) -> str:
+    """Where two choices depend on one another most."""
+    assert effect.cells is not None
+    first, second = (list(varied(history)[factor].values()) for factor in effect.factors)
+    sign, task = sign_of(history), history.record["task"]
+    best = int((sign * effect.cells.mean(1)).argmax())
+    behind = sign * (effect.cells[best] - effect.cells)
+    row = int((behind.max(1) - behind.min(1)).argmax())
+    most, least = int(behind[row].argmax()), int(behind[row].argmin())
+    return (
+        f"{effect.factors[0].capitalize()} and {effect.factors[1]} depend on one another: "
+        f"{first[row]} is {_behind(behind[row, most], task)} {first[best]} with {second[most]}, "
+        f"but {_behind(behind[row, least], task)} it with {second[least]}."
+    )
+
+
+def _behind(value: float, task: dict[str, object]) -> str:
+    if value == 0:
+        return "level with"
+    return f"{words.difference(value, task)} {'behind' if value > 0 else 'ahead of'}"
+
+
+def _failures(history: History, rows: Sequence[Row], found: Sequence[Effect]) -> list[str]:
+    """Who did not leave the constant prediction: whole levels first, then the rest by name."""
+    constant = words.score(baseline(history, ranked_on(history)), history.record["task"])
+    failed = [row for row in rows if has_failed(history, row)]
+    if not failed or len(failed) == len(rows):
+        return []
+    told: set[str] = set()
+    sentences: list[str] = []
+    mains = [effect for effect in found if len(effect.factors) == 1 and effect.factors != ("rule",)]
+    for effect in mains:
+        for level in effect.levels:
+            own = [row for row in failed if row.levels[effect.factors[0]] == level.name]
+            if not own or {row.name for row in own} <= told:
+                continue
+            told |= {row.name for row in own}
+            sentences.append(
+                f"{_whom(level, own)} did not leave the constant prediction ({constant}) at any "
+                f"rate{_why(history, own, rows)}."
+            )
+    rest = [row for row in failed if row.name not in told]
+    if rest:
+        named = listing([row.label for row in rest], limit=6)
+        why = _why(history, rest, rows)
+        sentences.append(
+            f"{named} did not leave the constant prediction ({constant}) at any rate{why}."
+        )
+    return sentences
+
+
+def _whom(level: LevelMean, own: Sequence[Row]) -> str:
+    label = level.label[:1].upper() + level.label[1:]
+    if len(own) == level.count:
+        return label
+    if len(own) > 6:
+        return f"{label} in {len(own)} of {level.count} combinations"
+    others = [row.label.replace(f" · {level.label}", "").replace(f"{level.label} · ", "") for row in own]
+    return f"{label} with {words.listed(others)}"
+
+
+def _why(history: History, own: Sequence[Row], rows: Sequence[Row]) -> str:
+    """The gradient at the start, if it fades in those that failed and less so in the best."""
+    factors = [_fading(history, row) for row in own]
+    if not factors or None in factors:
+        return ""
+    typical = float(np.median([factor for factor in factors if factor is not None]))
+    best = _fading(history, rows[0])
+    if typical >= FADES or (best is not None and typical > 0.8 * best):
+        return ""
+    sizes = list(history.contenders[own[0].name]["gradients"].values())
+    text = (
+        f": at the start its gradient changes by a factor of {typical:.2g} a layer on the way "
+        f"back, and the first layer's is {sizes[0] / sizes[-1]:.1g} of the last one's"
+    )
+    return text if best is None else f"{text} ({rows[0].label}: {best:.2g} a layer)"
+
+
+def _fading(history: History, row: Row) -> float | None:
+    return a_layer(history.contenders[row.name].get("gradients", {}))

@@ -1,0 +1,207 @@
+"""Which choice decides: main effects and interactions of what a study varies.
+
+A study that crosses factors is a full factorial design with the seeds as blocks, and what follows
+is its analysis of variance: Montgomery, "Design and Analysis of Experiments", ch. 5.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import fdtrc
+
+from talweg.study.history import History
+from talweg.study.ranking import SIGNIFICANCE, Row, baseline, near_best, ranked_on, sign_of
+from talweg.study.statistics import holm, mean_interval, paired_p
+
+FAILED = 0.05
+"""A contender failed that went less than this share of the way to what counts as good."""
+
+
+@dataclass(frozen=True)
+class LevelMean:
+    """One level of a factor, averaged over all combinations of the other factors.
+
+    Attributes:
+        name: The level's.
+        label: Name for people.
+        mean: Mean score, each contender at its own best rate.
+        low: Lower end of the 95% interval over seeds; NaN for one seed.
+        high: Upper end.
+        ties: Labels of the levels that it is not significantly different from, after Holm's
+            correction within the factor.
+        failed: Labels of the contenders with this level that did not leave the constant prediction.
+        count: How many contenders have this level.
+    """
+
+    name: str
+    label: str
+    mean: float
+    low: float
+    high: float
+    ties: tuple[str, ...]
+    failed: tuple[str, ...]
+    count: int
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What one factor, or two of them together, explain.
+
+    Attributes:
+        factors: One for a main effect, two for an interaction.
+        share: Of the variance between contenders' mean scores, 0 to 1; the shares of all main
+            effects, interactions and higher ones add up to 1.
+        p: Holm-adjusted p of the F test that there is no such effect; NaN for one seed.
+        levels: Of a main effect, best first; empty for an interaction.
+        cells: Of an interaction, the mean score at each pair of levels, ``[first, second]`` in the
+            order of the record; None for a main effect.
+    """
+
+    factors: tuple[str, ...]
+    share: float
+    p: float
+    levels: tuple[LevelMean, ...] = ()
+    cells: NDArray[np.float64] | None = None
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether it is significant at 5%."""
+        return self.p < SIGNIFICANCE
+
+
+def varied(history: History) -> dict[str, dict[str, str]]:
+    """The factors with several levels: factor → {name of a level: label}."""
+    return {
+        factor: levels for factor, levels in history.record["factors"].items() if len(levels) > 1
+    }
+
+
+def effects(history: History, rows: Sequence[Row]) -> list[Effect]:
+    """Main effects and two-factor interactions, the largest share first, main effects before.
+
+    None unless at least two factors vary and every contender has scores of as many seeds: a part
+    of a factorial design does not tell its effects apart.
+    """
+    factors = varied(history)
+    found = {row.name: row for row in rows}
+    seeds = {len(row.scores) for row in rows}
+    if len(factors) < 2 or found.keys() != history.contenders.keys() or len(seeds) != 1:
+        return []
+    scores = _table(history, found, factors)
+    names = list(factors)
+    wholes = [
+        *(combination for size in (1, 2) for combination in combinations(range(len(names)), size)),
+    ]
+    cells = scores.mean(-1)
+    total = float(((cells - cells.mean()) ** 2).sum())
+    if total == 0:
+        return []
+    sums = {axes: float((_part(cells, axes) ** 2).sum()) for axes in wholes}
+    p_values = holm([_f_test(scores, axes, sums[axes]) for axes in wholes])
+    effects = [
+        Effect(
+            factors=tuple(names[axis] for axis in axes),
+            share=sums[axes] / total,
+            p=p,
+            levels=_levels(history, found, names[axes[0]], factors) if len(axes) == 1 else (),
+            cells=_mean_over_others(cells, axes) if len(axes) == 2 else None,
+        )
+        for axes, p in zip(wholes, p_values, strict=True)
+    ]
+    return sorted(effects, key=lambda effect: (len(effect.factors), -effect.share))
+
+
+def _table(
+    history: History, rows: dict[str, Row], factors: dict[str, dict[str, str]]
+) -> NDArray[np.float64]:
+    """Scores ``[level of each factor …, seed]``."""
+    places = {factor: list(levels) for factor, levels in factors.items()}
+    seeds = len(next(iter(rows.values())).scores)
+    table = np.empty((*map(len, places.values()), seeds))
+    for name, row in rows.items():
+        levels = history.contenders[name]["levels"]
+        table[tuple(places[factor].index(levels[factor]) for factor in places)] = row.scores
+    return table
+
+
+def _mean_over_others(cells: NDArray[np.float64], axes: Sequence[int]) -> NDArray[np.float64]:
+    others = tuple(axis for axis in range(cells.ndim) if axis not in axes)
+    return cells.mean(others)
+
+
+def _part(cells: NDArray[np.float64], axes: Sequence[int]) -> NDArray[np.float64]:
+    """What these factors together add to each cell beyond what fewer of them do; same shape."""
+    part = np.zeros_like(cells)
+    for size in range(len(axes) + 1):
+        for kept in combinations(axes, size):
+            others = tuple(axis for axis in range(cells.ndim) if axis not in kept)
+            part = part + (-1) ** (len(axes) - size) * cells.mean(others, keepdims=True)
+    return part
+
+
+def _f_test(scores: NDArray[np.float64], axes: Sequence[int], squares: float) -> float:
+    """p of no such effect, against what seeds and contenders leave unexplained."""
+    seeds = scores.shape[-1]
+    if seeds < 2:
+        return math.nan
+    cells = scores.mean(-1, keepdims=True)
+    blocks = scores.mean(tuple(range(scores.ndim - 1)), keepdims=True)
+    rest = float(((scores - cells - blocks + scores.mean()) ** 2).sum())
+    freedom = math.prod(scores.shape[axis] - 1 for axis in axes)
+    left = (math.prod(scores.shape[:-1]) - 1) * (seeds - 1)
+    if rest == 0:
+        return 0.0 if squares > 0 else 1.0
+    return float(fdtrc(freedom, left, seeds * squares / freedom / (rest / left)))
+
+
+def _levels(
+    history: History,
+    rows: dict[str, Row],
+    factor: str,
+    factors: dict[str, dict[str, str]],
+) -> tuple[LevelMean, ...]:
+    labels = factors[factor]
+    members = {
+        level: [row for row in rows.values() if row.levels[factor] == level] for level in labels
+    }
+    scores = {
+        level: np.mean([row.scores for row in own], axis=0).tolist()
+        for level, own in members.items()
+    }
+    pairs = list(combinations(labels, 2))
+    adjusted = holm([paired_p(scores[one], scores[other]) for one, other in pairs])
+    differ = {frozenset(pair) for pair, p in zip(pairs, adjusted, strict=True) if p < SIGNIFICANCE}
+    found: list[LevelMean] = []
+    for level, own in members.items():
+        ties = [
+            labels[other]
+            for other in labels
+            if other != level and frozenset((level, other)) not in differ
+        ]
+        failed = [row for row in own if has_failed(history, row)]
+        found.append(
+            LevelMean(
+                level,
+                labels[level],
+                *mean_interval(scores[level]),
+                ties=tuple(ties),
+                failed=tuple(row.label for row in failed),
+                count=len(own),
+            )
+        )
+    sign = sign_of(history)
+    return tuple(sorted(found, key=lambda level: -sign * level.mean))
+
+
+def has_failed(history: History, row: Row) -> bool:
+    """Whether a contender did not leave the constant prediction, though another one did."""
+    good = near_best(history)
+    if good is None:
+        return False
+    constant = baseline(history, "validation")
+    gone = row.score - baseline(history, ranked_on(history))
+    return gone / (good - constant) < FAILED

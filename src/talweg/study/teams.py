@@ -1,0 +1,115 @@
+"""Teams: the contenders whose lanes one engine trains."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from talweg.data import BatchOrder, Samples
+from talweg.diagnose import gradients_by_layer
+from talweg.lanes import Engine
+from talweg.models import ModelSource
+from talweg.study.contenders import BATCH, Contender
+
+FIRST = 256
+"""Samples that the gradient at the start is measured on."""
+READINGS = 20
+"""How many readings a lane gets where its length is given in steps."""
+
+
+@dataclass(frozen=True)
+class Team:
+    """An engine, and the contenders that share its model, activation and batch size.
+
+    Args:
+        engine: What trains them.
+        contenders: Who they are.
+        steps: How many steps each lane makes.
+        read_every: Steps between readings; None for an epoch.
+    """
+
+    engine: Engine
+    contenders: tuple[Contender, ...]
+    steps: int
+    read_every: int | None = None
+
+    def record(self) -> list[dict[str, Any]]:
+        """What study.json tells of them; plain values."""
+        engine = self.engine
+        gradients = gradients_by_layer(
+            engine.source.build(0).to(engine.device),
+            engine.loss,
+            engine.samples.x[:FIRST],
+            engine.samples.y[:FIRST],
+        )
+        return [
+            {
+                "name": contender.name,
+                "label": contender.label,
+                "levels": {factor: level.name for factor, level in contender.levels.items()},
+                "model": engine.source.name,
+                "parameters": engine.layout.size,
+                "gradients": gradients,
+                "batch_size": engine.batch,
+                "steps_per_epoch": engine.epoch_steps,
+                "steps": self.steps,
+                "settings": {**contender.rule.rule.settings, "lr": None},
+                "lrs": list(contender.lrs),
+            }
+            for contender in self.contenders
+        ]
+
+
+def teams_of(
+    contenders: Sequence[Contender],
+    samples: Samples,
+    *,
+    source: Callable[[Contender], ModelSource],
+    epochs: int | None,
+    steps: int | None,
+    drop_last: bool,
+    seeds: Sequence[int],
+    say: Callable[[str], None],
+    **shared: Any,
+) -> list[Team]:
+    """An engine for each model, activation and batch size among the contenders.
+
+    Args:
+        contenders: All of them.
+        samples: What is trained on.
+        source: Where a contender's models come from.
+        epochs: Passes over the samples; None to go by ``steps``.
+        steps: Steps of each lane; None to go by ``epochs``.
+        drop_last: Whether an epoch leaves out an incomplete last batch.
+        seeds: How many seeds each rate and then each contender gets.
+        say: Told what engines decide.
+        shared: What else engines are made with.
+    """
+    groups = [
+        tuple(group) for _, group in groupby(contenders, key=lambda each: each.engine_key)
+    ]
+    teams: list[Team] = []
+    for group in groups:
+        size = group[0].levels[BATCH].value
+        order = BatchOrder(len(samples), size, 0, drop_last=drop_last)
+        total = steps or (epochs or 0) * order.steps_per_epoch
+        tune, final = seeds
+        counts = [sum(len(each.lrs) for each in group) * tune, len(group) * final]
+        engine = Engine(
+            source(group[0]),
+            samples,
+            batch_size=size,
+            drop_last=drop_last,
+            lane_counts=counts,
+            lane_steps=sum(counts) * total,
+            say=say if len(groups) == 1 else _by_name(say, group[0]),
+            **shared,
+        )
+        every = None if steps is None else -(-steps // READINGS)
+        teams.append(Team(engine, group, total, every))
+    return teams
+
+
+def _by_name(say: Callable[[str], None], contender: Contender) -> Callable[[str], None]:
+    name = ", ".join(contender.engine_key)
+    return lambda line: say(f"{name}: {line}")
