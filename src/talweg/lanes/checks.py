@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from talweg.core import UserError, first_line
 from talweg.data import Samples
 from talweg.losses import Loss, PerSample, loss_for
-from talweg.models import Model, ModelSource, mlp_source, source_of
+from talweg.models import MODELS, Model, ModelSource, ready_source, source_of
 
 
 def output_of(module: nn.Module, x: Tensor) -> Tensor:
@@ -108,11 +108,17 @@ def sizes_of(samples: Samples) -> tuple[int, int]:
 
 
 def source_for(model: Model | ModelSource, samples: Samples) -> ModelSource:
-    """Where models for some samples come from; ``"mlp"`` is one of their size.
+    """Where models for some samples come from; a name is one of `MODELS`, of their size.
 
     Raises:
-        UserError: If there is no such model.
+        UserError: If there is no such model, or it does not fit them.
     """
-    if isinstance(model, str) and model == "mlp":
-        return mlp_source(*sizes_of(samples))
-    return source_of(model)
+    if not isinstance(model, str) or model not in MODELS:
+        return source_of(model)
+    if not samples.x.is_floating_point():
+        raise UserError(
+            f"{model} takes numbers, but x is {samples.x.dtype}, which are indices: "
+            f"convert them, or pass a model of your own with a torch.nn.Embedding"
+        )
+    kind = "regression" if samples.y.is_floating_point() else "classification"
+    return ready_source(model, samples.x.shape[1:], sizes_of(samples)[1], kind)

@@ -1,109 +1,20 @@
-"""Models: small ready ones, and where the user's own come from."""
+"""Where the user's own models come from: callables, modules, files."""
 
 import copy
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from numbers import Integral
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
-import torch
 from torch import nn
 
-from talweg.activations import ACTIVATIONS
 from talweg.core import UserError, choose, first_line, listing
+from talweg.models.source import ModelSource
+from talweg.models.table import MODELS
 
 Model: TypeAlias = str | nn.Module | Callable[[], nn.Module]
-
-
-def mlp(
-    inputs: int, outputs: int, hidden: Sequence[int] = (128, 128), activation: str = "relu"
-) -> nn.Sequential:
-    """A multilayer perceptron, initialised for its activation.
-
-    Weights are drawn from ``N(0, gain²/fan_in)``, biases start at 0.
-
-    Args:
-        inputs: Features per sample; samples of more dimensions are flattened.
-        outputs: Classes, or values per sample.
-        hidden: Units of each hidden layer.
-        activation: A name in `talweg.activations.ACTIVATIONS`.
-
-    >>> mlp(4, 3, hidden=(8,))(torch.zeros(2, 4)).shape
-    torch.Size([2, 3])
-    """
-    chosen = ACTIVATIONS[activation]
-    for units in hidden:
-        if not isinstance(units, Integral) or units < 1:
-            raise UserError(f"hidden must be whole numbers of at least 1, got {units!r}")
-    layers: list[nn.Module] = [nn.Flatten()]
-    scale = 1.0
-    for fan_in, fan_out in zip((inputs, *hidden), hidden, strict=False):
-        if chosen.is_layer:
-            layers.append(_drawn(chosen.make(fan_in, fan_out), fan_in, scale))
-        else:
-            layers += [_drawn(nn.Linear(fan_in, fan_out), fan_in, scale), chosen.make()]
-        scale = chosen.properties.gain
-    last = hidden[-1] if hidden else inputs
-    layers.append(_drawn(nn.Linear(last, outputs), last, scale))
-    return nn.Sequential(*layers)
-
-
-def _drawn(layer: nn.Module, inputs: int, scale: float) -> nn.Module:
-    """A layer with weights from ``N(0, scale²/inputs)`` and biases at 0."""
-    for name, values in layer.named_parameters():
-        if name.endswith("bias"):
-            nn.init.zeros_(values)
-        else:
-            nn.init.normal_(values, std=scale * inputs**-0.5)
-    return layer
-
-
-@dataclass(frozen=True)
-class ModelSource:
-    """Where models come from: one new module for each seed.
-
-    Args:
-        name: What to call it.
-        make: Builds a module; what it draws at random follows from the seed.
-    """
-
-    name: str
-    make: Callable[[], nn.Module]
-
-    def build(self, seed: int) -> nn.Module:
-        """The module that this seed starts from; torch's global generator is left as it was.
-
-        Raises:
-            UserError: If it cannot be built.
-        """
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            try:
-                return self.make()
-            except UserError:
-                raise
-            except (Exception, SystemExit) as error:
-                raise UserError(
-                    f"{self.name} cannot be built: {type(error).__name__}: {first_line(error)}"
-                ) from error
-
-
-def mlp_source(
-    inputs: int, outputs: int, hidden: Sequence[int] = (128, 128), activation: str = "relu"
-) -> ModelSource:
-    """The source of `mlp`, under a name that tells its sizes.
-
-    >>> mlp_source(64, 10).name
-    'mlp 64-128-128-10, relu'
-    """
-    sizes = "-".join(str(size) for size in (inputs, *hidden, outputs))
-    return ModelSource(
-        f"mlp {sizes}, {activation}", lambda: mlp(inputs, outputs, hidden, activation)
-    )
 
 
 def source_of(model: Model | ModelSource) -> ModelSource:
@@ -125,7 +36,7 @@ def source_of(model: Model | ModelSource) -> ModelSource:
         return _from_file(model)
     if not callable(model):
         raise UserError(
-            f"a model is an nn.Module, a callable that returns one, 'mlp' or 'file.py:name', "
+            f"a model is an nn.Module, a callable that returns one, a name or 'file.py:name', "
             f"got {type(model).__name__}"
         )
     return ModelSource(getattr(model, "__name__", "model"), _checked(model, "the model callable"))
@@ -175,7 +86,7 @@ def _checked(make: Callable[[], nn.Module], what: str) -> Callable[[], nn.Module
 def _from_file(text: str) -> ModelSource:
     path_text, colon, name = text.rpartition(":")
     if not colon or not path_text.endswith(".py"):
-        raise UserError(f"a model is 'mlp' or 'file.py:name', got {text!r}")
+        raise choose("model", text, MODELS, f"{', '.join(MODELS)}, or 'file.py:name'")
     path = Path(path_text)
     if not path.is_file():
         raise UserError(f"no model file {path_text!r} (in {Path.cwd()})")
