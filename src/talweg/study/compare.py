@@ -167,7 +167,7 @@ def compare(
         rules=(),
         seeds=(),
         steps=steps,
-        schedules=schedules_of(schedule),
+        schedules=[schedules_of(schedule)],
         evaluate={},
         metrics=metrics,
         scale=torch.tensor(splits.target_scale[1]),

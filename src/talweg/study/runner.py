@@ -118,6 +118,7 @@ class Runner:
             self._plan,
             rules=[self._rules[rule].with_lr(lr) for rule, lr, _ in lanes],
             seeds=[seed for _, _, seed in lanes],
+            schedules=[*self._plan.schedules] * len(lanes),
             evaluate=held_out,
             first_lane=first,
             keep=phase == "final",
