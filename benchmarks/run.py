@@ -90,7 +90,7 @@ def with_talweg(engine: Engine) -> float:
     for part in (the_lanes()[:126], the_lanes()[126:]):
         rules = [RULES[name].with_lr(lr) for name, lr, _ in part]
         seeds = [seed for _, _, seed in part]
-        engine.train(Plan(rules, seeds, EPOCHS * engine.epoch_steps, {}, {}))
+        engine.train(Plan(rules, seeds, EPOCHS * engine.epoch_steps, (), {}))
     return time.perf_counter() - began
 
 

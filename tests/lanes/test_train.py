@@ -240,7 +240,7 @@ def test_compiled_lanes_give_the_same_path_and_never_recompile_for_a_rate(
     torch.testing.assert_close(run.losses, plain.losses, rtol=0, atol=2e-4)
     engine = run._engine
     compiled = counters["stats"]["unique_graphs"]
-    plan = lanes.Plan([rule.changed(lr=0.0123) for rule in chosen], [5] * len(chosen), 4, {}, {})
+    plan = lanes.Plan([rule.changed(lr=0.0123) for rule in chosen], [5] * len(chosen), 4, (), {})
     engine.train(plan)
     assert counters["stats"]["unique_graphs"] == compiled
 

@@ -5,9 +5,11 @@
 and gradients are computed: `Stacked` by one vmapped program, or one module at a time.
 """
 
-from talweg.lanes.engine import Engine, Plan, Result
+from talweg.lanes.asked import schedules_of
+from talweg.lanes.engine import Engine
 from talweg.lanes.evaluate import Reading
 from talweg.lanes.interrupts import one_interrupt
-from talweg.lanes.train import Run, schedules_of, train
+from talweg.lanes.plan import Plan, Result
+from talweg.lanes.train import Run, train
 
 __all__ = ["Engine", "Plan", "Reading", "Result", "Run", "one_interrupt", "schedules_of", "train"]

@@ -1,71 +1,27 @@
 """The engine: one model, one training set, and any number of lanes over them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from talweg.core import Rule, UserError, choose, missing_compiler, whole_number
+from talweg.core import UserError, choose, missing_compiler
 from talweg.data import BatchOrder, Samples
 from talweg.lanes.checks import fitting_loss
 from talweg.lanes.compiling import Compiler, keep_freed_memory, worth_compiling
 from talweg.lanes.evaluate import Reading, evaluate
 from talweg.lanes.gradients import OneModule, Stacked
 from talweg.lanes.layout import layout_of
+from talweg.lanes.plan import Lane, Plan, Result
 from talweg.lanes.squad import Squad, Start
 from talweg.lanes.stackable import trial_alone, why_not
 from talweg.losses import Loss, PerSample
-from talweg.metrics import Metric
 from talweg.models import ModelSource
-from talweg.schedules import Schedule, Span
+from talweg.schedules import Span
 
 STRATEGIES = ("auto", "stacked", "serial")
 CHUNK_BYTES = 2_000_000
 """Parameters of the lanes that go through the model together: what stays in a core's cache."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a call of `Engine.train` is asked to do.
-
-    Args:
-        rules: One rule per lane.
-        seeds: One seed per lane.
-        steps: Updates.
-        schedules: Hyperparameter name → schedule.
-        evaluate: Split name → samples to evaluate on at the end of each epoch.
-        metrics: What to evaluate besides the loss.
-        scale: Standard deviation that regression targets were divided by.
-        first_lane: The number of the first lane.
-        keep: Whether to keep what lanes end with; tuning has no use for it.
-    """
-
-    rules: Sequence[Rule]
-    seeds: Sequence[int]
-    steps: int
-    schedules: Mapping[str, Schedule]
-    evaluate: Mapping[str, Samples]
-    metrics: Sequence[Metric] = ()
-    scale: Tensor | None = None
-    first_lane: int = 0
-    keep: bool = True
-
-
-@dataclass(frozen=True)
-class Result:
-    """What came of a plan.
-
-    Attributes:
-        losses: ``[lane, step]``.
-        died: Lane → step at which it diverged.
-        states: Lane → its last parameters ``[parameter]`` and everything else; empty if the plan
-            said not to keep them.
-    """
-
-    losses: Tensor
-    died: dict[int, int]
-    states: dict[int, tuple[Tensor, dict[str, Tensor]]]
 
 
 class Engine:
@@ -141,17 +97,14 @@ class Engine:
             tick: Called after every few steps with the number of steps that all lanes made,
                 those that diverged counted as if they had gone on.
         """
-        lanes = [
-            (plan.first_lane + i, rule, seed)
-            for i, (rule, seed) in enumerate(zip(plan.rules, plan.seeds, strict=True))
-        ]
+        lanes = plan.lanes
         packs = [lanes] if self.strategy == "stacked" else [[lane] for lane in lanes]
         losses = torch.full((len(lanes), plan.steps), torch.nan, dtype=self.layout.dtype)
         states: dict[int, tuple[Tensor, dict[str, Tensor]]] = {}
         died: dict[int, int] = {}
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             for pack in packs:
-                torch.manual_seed(_noise_seed(pack[0][2]))
+                torch.manual_seed(_noise_seed(pack[0].seed))
                 squad = self._squad(pack, plan)
                 size = len(pack)
 
@@ -214,17 +167,16 @@ class Engine:
             values = {("train", "diverged"): [1.0]}
             each(Reading((lane,), step, step / self.epoch_steps, values))
 
-    def _squad(self, lanes: Sequence[tuple[int, Rule, int]], plan: Plan) -> Squad:
-        seeds = sorted({seed for _, _, seed in lanes})
+    def _squad(self, lanes: Sequence[Lane], plan: Plan) -> Squad:
+        seeds = sorted({lane.seed for lane in lanes})
         return Squad(
             lanes,
             {seed: self.start(seed) for seed in seeds},
             {seed: BatchOrder(len(self.samples), self.batch_size, seed) for seed in seeds},
             self.samples,
             self.layout,
-            self._stacked or OneModule(self._build(lanes[0][2]), self.layout, self.loss),
+            self._stacked or OneModule(self._build(lanes[0].seed), self.layout, self.loss),
             self.width if self.strategy == "stacked" else 1,
-            plan.schedules,
             Span(plan.steps, self.epoch_steps),
             self._compiler,
         )
@@ -350,12 +302,3 @@ def choose_width(lane_counts: Sequence[int], parameters: int, device: torch.devi
 def _noise_seed(seed: int) -> int:
     """A seed for dropout and the like, apart from the one that initialises the model."""
     return (seed * 2_654_435_761 + 97) % 2**63
-
-
-def steps_of(steps: int | None, epochs: int | None, epoch_steps: int) -> int:
-    """The number of steps from one of two ways to ask for it."""
-    if (steps is None) == (epochs is None):
-        raise UserError("give either steps or epochs")
-    if steps is not None:
-        return whole_number("steps", steps, at_least=0)
-    return whole_number("epochs", epochs, at_least=0) * epoch_steps

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from talweg.core import Rule
 from talweg.data import BatchOrder, Samples
 from talweg.lanes.compiling import Compiler
 from talweg.lanes.gradients import Buffers, Gradients
 from talweg.lanes.layout import Layout
+from talweg.lanes.plan import Lane
 from talweg.lanes.updates import Group
-from talweg.schedules import Schedule, Span
+from talweg.schedules import Span
 
 HOUSEKEEPING = 100
 """Steps after which lanes that diverged are looked for, at the latest."""
@@ -33,28 +33,26 @@ class Squad:
     what they last held is kept.
 
     Args:
-        lanes: ``(number, rule, seed)`` of each lane.
+        lanes: What they are.
         starts: Seed → start.
         orders: Seed → order of batches.
         samples: What is trained on.
         layout: The model's layout.
         gradients: How losses and gradients are computed.
         width: Lanes per call of ``gradients``.
-        schedules: Hyperparameter name → schedule.
         span: How long the run is.
         compiler: What may compile updates; started after the first block of steps.
     """
 
     def __init__(
         self,
-        lanes: Sequence[tuple[int, Rule, int]],
+        lanes: Sequence[Lane],
         starts: Mapping[int, Start],
         orders: Mapping[int, BatchOrder],
         samples: Samples,
         layout: Layout,
         gradients: Gradients,
         width: int,
-        schedules: Mapping[str, Schedule],
         span: Span,
         compiler: Compiler,
     ) -> None:
@@ -65,22 +63,21 @@ class Squad:
         self._compiler = compiler
         self._orders = orders
         self._seeds = list(orders)
-        groups: dict[tuple[object, ...], list[tuple[int, Rule, int]]] = {}
-        for entry in lanes:
-            groups.setdefault(entry[1].structure, []).append(entry)
-        ordered = [entry for group in groups.values() for entry in group]
-        self.lanes = [lane for lane, _, _ in ordered]
-        self._seed_of = {lane: seed for lane, _, seed in ordered}
+        groups: dict[tuple[object, ...], list[Lane]] = {}
+        for lane in lanes:
+            groups.setdefault(lane.rule.structure, []).append(lane)
+        ordered = [lane for group in groups.values() for lane in group]
+        self.lanes = [lane.number for lane in ordered]
+        self._seed_of = {lane.number: lane.seed for lane in ordered}
         self.died: dict[int, int] = {}
         self._last: dict[int, tuple[Tensor, dict[str, Tensor]]] = {}
-        self._allocate([starts[seed] for _, _, seed in ordered])
+        self._allocate([starts[lane.seed] for lane in ordered])
         self._groups: list[Group] = []
         shapes = [slot.shape for slot in layout.slots]
         row = 0
         for members in groups.values():
             at = self._at[row : row + len(members)]
-            numbers, rules = [m[0] for m in members], [m[1] for m in members]
-            self._groups.append(Group(numbers, rules, schedules, span, shapes, at, compiler))
+            self._groups.append(Group(members, span, shapes, at, compiler))
             row += len(members)
 
     def _allocate(self, starts: Sequence[Start]) -> None:

@@ -1,23 +1,23 @@
 """`talweg.lanes.train`: many training runs in one tensor program."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from talweg.core import Rule, UserError, choose, whole_number
-from talweg.data import BatchOrder, Samples, as_samples
-from talweg.lanes.checks import check_alike, source_for
-from talweg.lanes.engine import Engine, Plan, Result, steps_of
+from talweg.core import Rule, UserError
+from talweg.data import BatchOrder, as_samples
+from talweg.lanes.asked import OneSchedule, fitting, held_out, lane_schedules, rules_of, seeds_of
+from talweg.lanes.checks import source_for
+from talweg.lanes.engine import Engine
 from talweg.lanes.evaluate import Reading
 from talweg.lanes.interrupts import one_interrupt
+from talweg.lanes.plan import Plan, Result, steps_of
 from talweg.losses import Loss, PerSample
 from talweg.metrics import Metric
 from talweg.models import Model
-from talweg.rules import named
-from talweg.schedules import Schedule, schedule_of
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def train(
     batch_size: int | None = 64,
     loss: str | Loss | PerSample | None = None,
     strategy: str = "auto",
-    schedule: str | Schedule | Mapping[str, Schedule] | None = None,
+    schedule: OneSchedule | Sequence[OneSchedule | None] | None = None,
     device: str | torch.device | None = None,
     compile: bool | None = None,  # noqa: A002 - the word PyTorch uses
     evaluate: Mapping[str, Any] | None = None,
@@ -95,7 +95,8 @@ def train(
         strategy: ``"stacked"``: all lanes in one tensor program. ``"serial"``: one after another,
             for any model that PyTorch can train. ``"auto"``: stacked where the model allows it and
             gives the same numbers.
-        schedule: A schedule of the learning rate, or ``{hyperparameter: schedule}``.
+        schedule: A schedule of the learning rate, or ``{hyperparameter: schedule}``, for all
+            lanes; or a sequence with one of these, or None, per lane.
         device: Where to compute; None for a GPU if there is one.
         compile: Whether to compile; None goes by the amount of work, so that the same call always
             gives the same numbers.
@@ -114,25 +115,9 @@ def train(
     >>> run.losses.shape, run.status[0]
     (torch.Size([2, 30]), 'ok')
     """
-    rules = [rules] if isinstance(rules, (Rule, str)) else rules
-    if not isinstance(rules, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise UserError(f"rules must be names or talweg.rules objects, got {rules!r}")
-    seeds = list(seeds) if isinstance(seeds, Iterable) else [seeds]
-    chosen = [named(rule).rule for rule in rules]
-    if not chosen:
-        raise UserError("rules must name at least one rule")
-    if len(seeds) not in (1, len(chosen)):
-        raise UserError(
-            f"seeds must be one per rule ({len(chosen)}) or a single one, got {len(seeds)}"
-        )
-    all_seeds = [whole_number("a seed", seed, at_least=0) for seed in seeds]
-    if len(all_seeds) == 1:
-        all_seeds *= len(chosen)
-    schedules = schedules_of(schedule)
-    hypers = {name: None for rule in chosen for name in rule.hypers}
-    for name in schedules:
-        if name not in hypers:
-            raise choose("hyperparameter in schedule", name, hypers)
+    chosen = rules_of(rules)
+    all_seeds = seeds_of(seeds, len(chosen))
+    schedules = lane_schedules(schedule, chosen)
     samples = as_samples(data)
     source = source_for(model, samples)
     notes: list[str] = []
@@ -154,8 +139,8 @@ def train(
         all_seeds,
         total,
         schedules,
-        _held_out(evaluate, samples),
-        _fitting(metrics, samples),
+        held_out(evaluate, samples),
+        fitting(metrics, samples),
     )
     with one_interrupt() as interrupt:
         result = engine.train(plan, each, interrupt.check)
@@ -164,31 +149,3 @@ def train(
         for lane in range(len(chosen))
     )
     return Run(result.losses, status, engine.strategy, tuple(notes), engine, result)
-
-
-def _held_out(evaluate: Mapping[str, Any] | None, trained: Samples) -> dict[str, Samples]:
-    if evaluate is not None and not isinstance(evaluate, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise UserError(f"evaluate must be {{name: (X, y)}}, got {type(evaluate).__name__}")
-    found = {name: as_samples(held_out) for name, held_out in (evaluate or {}).items()}
-    for name, samples in found.items():
-        check_alike(name, samples, trained)
-    return found
-
-
-def _fitting(metrics: Sequence[Metric], samples: Samples) -> list[Metric]:
-    kind = "regression" if samples.y.is_floating_point() else "classification"
-    for metric in metrics:
-        if not isinstance(metric, Metric):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise UserError(f"metrics must be talweg.metrics.Metric objects, got {metric!r}")
-        if metric.kind != kind:
-            raise UserError(f"{metric.name} is no metric for {kind}")
-    return list(metrics)
-
-
-def schedules_of(
-    schedule: str | Schedule | Mapping[str, Schedule] | None,
-) -> dict[str, Schedule]:
-    """Hyperparameter → schedule, from any way to ask for it."""
-    if isinstance(schedule, Mapping):
-        return {name: schedule_of(value) for name, value in schedule.items()}
-    return {} if schedule is None else {"lr": schedule_of(schedule)}

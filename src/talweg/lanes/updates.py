@@ -1,13 +1,15 @@
 """The update of a group of lanes whose rules share one structure."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from talweg.core import Rule, stack
 from talweg.lanes.compiling import Compiler
-from talweg.schedules import Schedule, Span
+from talweg.lanes.plan import Lane
+from talweg.lanes.scheduled import Scheduled
+from talweg.schedules import Span
 from talweg.transforms import on_rows
 
 Update = Callable[..., None]
@@ -39,9 +41,7 @@ class Group:
     """Lanes of one structure: contiguous rows of the engine's buffers, and their own state.
 
     Args:
-        lanes: Their numbers.
-        rules: One rule per lane.
-        schedules: Hyperparameter name → schedule.
+        members: What they are.
         span: How long the run is.
         shapes: Of the parameter tensors that lie in a row.
         at: Rows ``[lane, parameter]`` where gradients are taken; the parameters themselves unless
@@ -51,20 +51,19 @@ class Group:
 
     def __init__(
         self,
-        lanes: Sequence[int],
-        rules: Sequence[Rule],
-        schedules: Mapping[str, Schedule],
+        members: Sequence[Lane],
         span: Span,
         shapes: Sequence[torch.Size],
         at: Tensor,
         compiler: Compiler,
     ) -> None:
-        self.lanes = list(lanes)
-        self._rules = list(rules)
-        self._schedules = schedules
+        self.lanes = [lane.number for lane in members]
+        self._members = members
         self._span = span
         self._shapes = shapes
-        self._rule = on_rows(stack(rules, at.device), shapes)
+        self._rule = on_rows(stack([lane.rule for lane in members], at.device), shapes)
+        followed = [lane.schedules for lane in members]
+        self._scheduled = Scheduled(self._rule, followed, span, at.device)
         self._compiler = compiler
         self._updates: dict[object, Update] = {}
         self._first = 0
@@ -74,7 +73,7 @@ class Group:
         self.state = self._rule.init(at)
         self._memory = {
             name: torch.as_tensor(value, dtype=torch.float64, device=at.device)
-            .expand(len(lanes), 1)
+            .expand(len(members), 1)
             .clone()
             for name, value in self._rule.memory().items()
         }
@@ -86,12 +85,7 @@ class Group:
         """
         steps = torch.arange(first, first + count + 1, device=at.device, dtype=torch.float64)
         steps = steps.view(-1, 1, 1)
-        scheduled = {
-            name: schedule(self._rule.hypers[name], steps, self._span)
-            for name, schedule in self._schedules.items()
-            if name in self._rule.hypers
-        }
-        scalars = self._rule.moved(**scheduled).scalars(steps + 1)
+        scalars = self._rule.moved(**self._scheduled.values(steps)).scalars(steps + 1)
         shape = (count + 1, len(self.lanes), 1)
         exact = {
             name: torch.as_tensor(value, dtype=torch.float64, device=at.device).expand(shape)
@@ -164,9 +158,7 @@ class Group:
         state = {name: value[index] for name, value in self.state.items()}
         at.copy_(params)
         kept = Group(
-            [self.lanes[row] for row in rows],
-            [self._rules[row] for row in rows],
-            self._schedules,
+            [self._members[row] for row in rows],
             self._span,
             self._shapes,
             at,

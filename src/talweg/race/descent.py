@@ -9,6 +9,7 @@ from torch import Tensor
 from talweg.core import Rule
 from talweg.landscapes import Landscape, LineFit
 from talweg.lanes.compiling import Compiler
+from talweg.lanes.plan import Lane
 from talweg.lanes.updates import Group
 from talweg.schedules import Span
 
@@ -98,9 +99,9 @@ def _groups(
     compiler = Compiler(False, lambda _line: None)
     for lanes in members.values():
         rows = at[row : row + len(lanes)]
-        chosen = [rules[lane] for lane in lanes]
+        chosen = [Lane(lane, rules[lane], 0, {}) for lane in lanes]
         span, shapes = Span(steps, steps), [torch.Size([at.shape[1]])]
-        group = Group(lanes, chosen, {}, span, shapes, rows, compiler)
+        group = Group(chosen, span, shapes, rows, compiler)
         group.prepare(0, steps, rows)
         groups.append((group, rows))
         row += len(lanes)

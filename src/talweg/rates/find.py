@@ -92,7 +92,7 @@ def find_lr(
         lane_steps=sum(counts) * steps,
         say=lambda _line: None,
     )
-    plan = Plan(rules=(), seeds=(), steps=steps, schedules={}, evaluate={}, metrics=(), keep=False)
+    plan = Plan(rules=(), seeds=(), steps=steps, schedules=(), evaluate={}, metrics=(), keep=False)
     with watched("trying rates", sum(counts) * steps, progress) as tick:
 
         def tried(rates: Sequence[float]) -> np.ndarray:

@@ -1,0 +1,93 @@
+"""What an engine is asked to do, and what comes of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
+
+from talweg.core import Rule, UserError, whole_number
+from talweg.data import Samples
+from talweg.metrics import Metric
+from talweg.schedules import Schedule
+
+
+class Lane(NamedTuple):
+    """One training run.
+
+    Args:
+        number: Among those of the plan, from its first lane.
+        rule: Its rule.
+        seed: Of its start and of the order of its batches.
+        schedules: Hyperparameter name → schedule.
+    """
+
+    number: int
+    rule: Rule
+    seed: int
+    schedules: Mapping[str, Schedule]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a call of `Engine.train` is asked to do.
+
+    Args:
+        rules: One rule per lane.
+        seeds: One seed per lane.
+        steps: Updates.
+        schedules: Hyperparameter name → schedule, for each lane; empty if none has any.
+        evaluate: Split name → samples to evaluate on at the end of each epoch.
+        metrics: What to evaluate besides the loss.
+        scale: Standard deviation that regression targets were divided by.
+        first_lane: The number of the first lane.
+        keep: Whether to keep what lanes end with; tuning has no use for it.
+    """
+
+    rules: Sequence[Rule]
+    seeds: Sequence[int]
+    steps: int
+    schedules: Sequence[Mapping[str, Schedule]]
+    evaluate: Mapping[str, Samples]
+    metrics: Sequence[Metric] = ()
+    scale: Tensor | None = None
+    first_lane: int = 0
+    keep: bool = True
+
+    @property
+    def lanes(self) -> list[Lane]:
+        """The lanes in order."""
+        schedules = self.schedules or [{}] * len(self.rules)
+        return [
+            Lane(self.first_lane + i, *each)
+            for i, each in enumerate(zip(self.rules, self.seeds, schedules, strict=True))
+        ]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a plan.
+
+    Attributes:
+        losses: ``[lane, step]``.
+        died: Lane → step at which it diverged.
+        states: Lane → its last parameters ``[parameter]`` and everything else; empty if the plan
+            said not to keep them.
+    """
+
+    losses: Tensor
+    died: dict[int, int]
+    states: dict[int, tuple[Tensor, dict[str, Tensor]]]
+
+
+def steps_of(steps: int | None, epochs: int | None, epoch_steps: int) -> int:
+    """The number of steps from one of two ways to ask for it.
+
+    Raises:
+        UserError: If both or none are given, or one is no whole number.
+    """
+    if (steps is None) == (epochs is None):
+        raise UserError("give either steps or epochs")
+    if steps is not None:
+        return whole_number("steps", steps, at_least=0)
+    return whole_number("epochs", epochs, at_least=0) * epoch_steps
