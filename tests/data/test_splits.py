@@ -55,11 +55,26 @@ def test_training_sees_every_class_at_the_usual_fractions(sizes, seed):
 
 def test_classes_keep_their_share():
     labels = np.repeat([0, 1, 2], [700, 200, 100])
-    parts = split(labelled(labels))
+    parts = split(labelled(labels), fractions=(0.6, 0.2, 0.2))
     for part, size in ((parts.train, 600), (parts.validation, 200), (parts.test, 200)):
         assert len(part) == size
         assert part.y.bincount().tolist() == [size * 7 // 10, size // 5, size // 10]
     assert parts.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("rows", "held"), [(5, 1), (150, 30), (442, 88), (1000, 150), (1797, 180), (20_000, 2000)]
+)
+def test_a_tenth_is_held_out_or_up_to_a_fifth_of_few(rows: int, held: int):
+    parts = split(labelled(np.arange(rows) % 2))
+    assert (len(parts.validation), len(parts.test)) == (held, held)
+    assert len(parts.train) == rows - 2 * held
+
+
+@pytest.mark.parametrize("fractions", [(0.5, 0.5), (0.9, 0.1, 0.0), (0.5, 0.4, 0.2), 0.8, "abc"])
+def test_fractions_that_are_none(fractions):
+    with pytest.raises(UserError, match="three positive numbers that add up to 1"):
+        split(labelled(np.arange(40) % 2), fractions=fractions)
 
 
 def test_rows_are_shuffled():

@@ -22,6 +22,10 @@ CHARACTER = {
 }
 
 
+STEPS = 17
+"""In an epoch."""
+
+
 @dataclass
 class Maker:
     """Builds the record and the readings of a study, lane by lane."""
@@ -58,14 +62,14 @@ class Maker:
     def _lane(self, phase: str, rule: str, lr: float, seed: int) -> None:
         lane = len(self.record["lanes"])
         self.record["lanes"].append(
-            {"lane": lane, "phase": phase, "rule": rule, "lr": lr, "seed": seed}
+            {"lane": lane, "phase": phase, "contender": rule, "lr": lr, "seed": seed}
         )
         if self.measured is not None and lane >= self.measured:
             return
         best, floor, pace = CHARACTER[rule]
         off = np.log10(lr) - best
         scatter = self.random.normal()
-        steps = self.record["steps_per_epoch"]
+        steps = STEPS
         gone = off > 1.15 + 0.1 * scatter or self.everything_diverges
         last = 0 if self.everything_diverges else 1 if gone else self.epochs
         pace *= 10 ** (0.55 * max(0, -off)) * 10 ** (0.3 * max(0, off))
@@ -89,7 +93,7 @@ class Maker:
         return float(1 - left) if self.metric == "r2" else float(42 + 36 * left)
 
     def _add(self, lane: int, epoch: float, split: str, metric: str, value: float) -> None:
-        step = round(epoch * self.record["steps_per_epoch"])
+        step = round(epoch * STEPS)
         row = (lane, step, epoch, split, metric, value)
         for column, entry in zip(self.rows.values(), row, strict=True):
             column.append(entry)
@@ -100,20 +104,21 @@ class Maker:
     def _record(self) -> dict:
         classes = [str(digit) for digit in range(10)] if self.kind == "classification" else []
         return {
-            "format": 1,
+            "format": 2,
             "name": self.name,
             "status": "interrupted",
             "created": "2026-11-20T21:00:00+00:00",
             "seconds": 24.1,
             "asked": {
                 "data": self.name,
-                "model": "mlp 64-128-128-10, relu",
+                "models": ["mlp"],
                 "rules": list(self.rules),
                 "seeds": self.seeds,
                 "tune_seeds": self.tune_seeds,
                 "epochs": self.epochs,
-                "batch_size": 64,
-                "schedule": "constant",
+                "steps": None,
+                "batch_sizes": ["64"],
+                "schedules": ["constant"],
                 "target": None,
                 "reach": None,
                 "scale": True,
@@ -139,13 +144,27 @@ class Maker:
                 "classes": classes,
                 "notes": ["3 columns are constant and were dropped"],
             },
-            "model": {"name": "mlp 64-128-128-10, relu", "parameters": 26122},
-            "steps_per_epoch": 17,
-            "total_steps": 17 * self.epochs,
-            "rules": [
+            "factors": {
+                "model": {"mlp": "mlp"},
+                "batch size": {"64": "batch 64"},
+                "schedule": {"constant": "constant"},
+                "rule": {rule: RULES[rule].label for rule in self.rules},
+            },
+            "contenders": [
                 {
                     "name": rule,
                     "label": RULES[rule].label,
+                    "levels": {
+                        "model": "mlp",
+                        "batch size": "64",
+                        "schedule": "constant",
+                        "rule": rule,
+                    },
+                    "model": "mlp 64-128-128-10, relu",
+                    "parameters": 26122,
+                    "batch_size": 64,
+                    "steps_per_epoch": STEPS,
+                    "steps": STEPS * self.epochs,
                     "settings": {**RULES[rule].rule.settings, "lr": None},
                     "lrs": default_lrs(RULES[rule].rule, self.rate_count),
                 }

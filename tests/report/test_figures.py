@@ -23,8 +23,8 @@ VARIABLES = dict(re.findall(r"(--[\w-]+): (light-dark\([^)]*\));", CSS))
 
 
 def drawn(study):
-    looks = marks(views.rule_names(study))
-    labels = {rule["name"]: rule["label"] for rule in study.record["rules"]}
+    looks = marks(views.names(study))
+    labels = {rule["name"]: rule["label"] for rule in study.record["contenders"]}
     return {figure.key: figure for figure in figures(study, looks, labels)}
 
 
@@ -60,8 +60,8 @@ def test_plotly_accepts_every_panel_in_every_view(make_study, features):
 
 def test_a_rule_has_one_colour_in_all_figures_and_in_the_table(make_study):
     study = make_study()
-    table = ranking_table(study, marks(views.rule_names(study)))
-    for index, rule in enumerate(views.rule_names(study)):
+    table = ranking_table(study, marks(views.names(study)))
+    for index, rule in enumerate(views.names(study)):
         traces = [
             trace
             for figure in drawn(study).values()
@@ -72,7 +72,7 @@ def test_a_rule_has_one_colour_in_all_figures_and_in_the_table(make_study):
         assert len(traces) == 3 + 2 * 3 + 3
         used = set(re.findall(r"--rule-\d+", json.dumps(traces)))
         assert used == {f"--rule-{index}"}
-        row = re.search(rf'<tr role="row" data-rule="{rule}".*?</tr>', table).group()
+        row = re.search(rf'<tr role="row" data-contender="{rule}".*?</tr>', table).group()
         assert set(re.findall(r"--rule-\d+", row)) == {f"--rule-{index}"}
 
 
@@ -206,7 +206,7 @@ def test_a_rule_far_behind_is_an_arrow_and_does_not_squeeze_the_others(make_stud
     rows = study.ranking
     far = replace(rows[-1], score=0.1, low=0.09, high=0.11, gap=0.1 - rows[0].score)
     study.__dict__["ranking"] = [*rows[:-1], far]
-    table = ranking_table(study, marks(views.rule_names(study)))
+    table = ranking_table(study, marks(views.names(study)))
     assert table.count('class="off low"') == 1
     widths = [
         float(end) - float(start)

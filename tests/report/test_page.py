@@ -111,8 +111,8 @@ def test_links_inside_the_page_lead_somewhere(any_study):
 
 
 def test_every_rule_is_in_the_table_in_the_order_of_the_ranking(any_study):
-    rows = [a["data-rule"] for a in read(any_study).all("tr") if "data-rule" in a]
-    assert rows == [row.rule for row in any_study.ranking]
+    rows = [a["data-contender"] for a in read(any_study).all("tr") if "data-contender" in a]
+    assert rows == [row.name for row in any_study.ranking]
 
 
 def test_texts_of_users_are_escaped_everywhere(make_study):
@@ -120,9 +120,9 @@ def test_texts_of_users_are_escaped_everywhere(make_study):
     study = make_study(name=nasty)
     study.record["data"]["notes"] = [f"note {nasty}"]
     study.record["log"] = [f"log {nasty}"]
-    study.record["model"]["name"] = f"model {nasty}"
-    for rule in study.record["rules"]:
-        rule["label"] = f"{rule['name']} {nasty}"
+    for each in study.record["contenders"]:
+        each["model"] = f"model {nasty}"
+        each["label"] = f"{each['name']} {nasty}"
     text = page(study)
     reader = Reader(text)
     assert "<script>alert" not in text

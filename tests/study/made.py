@@ -13,7 +13,7 @@ UNBOUNDED = {"lowest": None, "highest": None}
 def record(rules: Mapping[str, Sequence[float]], **task: Any) -> dict[str, Any]:
     usual = {"kind": "classification", "loss": "cross-entropy", "metric": "accuracy"}
     return {
-        "format": 1,
+        "format": 2,
         "name": "made",
         "status": "complete",
         "seconds": 1.0,
@@ -26,12 +26,22 @@ def record(rules: Mapping[str, Sequence[float]], **task: Any) -> dict[str, Any]:
             **task,
         },
         "target": 0.8,
-        "steps_per_epoch": 10,
-        "rules": [
-            {"name": name, "label": name.upper(), "settings": {"lr": None}, "lrs": list(lrs)}
-            for name, lrs in rules.items()
-        ],
+        "factors": {"rule": {name: name.upper() for name in rules}},
+        "contenders": [contender(name, lrs) for name, lrs in rules.items()],
         "lanes": [],
+    }
+
+
+def contender(name: str, lrs: Sequence[float], **more: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "label": name.upper(),
+        "levels": {"rule": name},
+        "settings": {"lr": None},
+        "lrs": list(lrs),
+        "steps_per_epoch": 10,
+        "steps": None,
+        **more,
     }
 
 
@@ -40,6 +50,8 @@ class Maker:
 
     def __init__(self, about: dict[str, Any]) -> None:
         self.record = about
+        self.steps: int | None = None
+        """How many steps lanes make; None for as many as the longest made."""
         self.rows: list[tuple[int, int, float, str, str, float]] = []
 
     def lane(
@@ -48,7 +60,7 @@ class Maker:
     ) -> None:  # fmt: skip
         """A lane whose held-out scores after epochs 0, 1, … are given."""
         number = len(self.record["lanes"])
-        entry = {"lane": number, "phase": phase, "rule": rule, "lr": lr, "seed": seed}
+        entry = {"lane": number, "phase": phase, "contender": rule, "lr": lr, "seed": seed}
         self.record["lanes"].append(entry)
         splits = ("validation", "test") if phase == "final" else ("validation",)
         for epoch, score in enumerate(scores):
@@ -59,6 +71,8 @@ class Maker:
             self.rows.append((number, diverged, diverged / 10, "train", "diverged", 1.0))
 
     def history(self) -> History:
-        self.record.setdefault("total_steps", max(row[1] for row in self.rows if row[4] == "loss"))
+        longest = max(row[1] for row in self.rows if row[4] == "loss")
+        for each in self.record["contenders"]:
+            each["steps"] = self.steps or longest
         columns = zip(SCHEMA.names, zip(*self.rows, strict=True), strict=True)
         return History(self.record, pa.table({n: list(v) for n, v in columns}, schema=SCHEMA))

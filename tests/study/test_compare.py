@@ -61,11 +61,11 @@ def test_loading_gives_the_same_ranking(wine: talweg.Study):
 def test_every_rule_gets_the_same_budget_and_fresh_seeds(wine: talweg.Study):
     lanes = wine.history.lanes
     for rule in ("sgd", "adam"):
-        tuned = [lane for lane in lanes if lane.phase == "tune" and lane.rule == rule]
+        tuned = [lane for lane in lanes if lane.phase == "tune" and lane.contender == rule]
         assert sorted((lane.lr, lane.seed) for lane in tuned) == [
             (0.01, 1000), (0.01, 1001), (0.1, 1000), (0.1, 1001),
         ]  # fmt: skip
-        final = [lane for lane in lanes if lane.phase == "final" and lane.rule == rule]
+        final = [lane for lane in lanes if lane.phase == "final" and lane.contender == rule]
         assert [lane.seed for lane in final] == [0, 1]
 
 
@@ -169,7 +169,7 @@ def test_arrays_a_schedule_and_rates_by_rule(tmp_path: Path):
     )  # fmt: skip
     labels = {row.label for row in study.ranking}
     assert labels == {"Adam (beta1=0.8)", "Momentum (form=average)"}
-    assert study.record["asked"]["schedule"] == "linear"
+    assert study.record["asked"]["schedules"] == ["linear"]
     assert study.record["target"] == 0.6
     assert study.rule(study.ranking[0]) in (
         rules.Adam(lr=0.01, beta1=0.8),
@@ -210,8 +210,8 @@ def test_numbers_and_names_may_come_singly_and_from_numpy(tmp_path: Path):
         seeds=np.int64(2), tune_seeds=1, epochs=np.int32(2), hidden=np.int64(16),
         batch_size=np.int64(32), out=tmp_path / "run", progress=False,
     )  # fmt: skip
-    assert study.record["model"]["name"] == "mlp 4-16-3, relu"
-    assert [rule["lrs"] for rule in study.record["rules"]] == [[0.01], [0.01]]
+    assert study.history.contenders["adam"]["model"] == "mlp 4-16-3, relu"
+    assert [rule["lrs"] for rule in study.record["contenders"]] == [[0.01], [0.01]]
     one = talweg.compare(
         "mlp", "iris", rules=rules.Adam(beta1=np.float32(0.5)), lrs={"adam(beta1=0.5)": 0.01},
         seeds=2, epochs=2, out=tmp_path / "one", progress=False,

@@ -65,8 +65,8 @@ def test_a_folder_in_use_is_refused(tmp_path: Path):
         ("{", "is not a study's record"),
         ("[]", "is not a study's record"),
         ("5", "is not a study's record"),
-        ('{"format": 99}', "has format 99; this talweg reads format 1"),
-        ('{"format": 1}', "is not a study's record: it has no name, status"),
+        ('{"format": 99}', "has format 99; this talweg reads format 2"),
+        ('{"format": 2}', "is not a study's record: it has no name, status"),
     ],
 )
 def test_what_is_no_study_is_told_so(tmp_path: Path, content: str | None, message: str):
@@ -108,7 +108,7 @@ def test_metrics_that_are_gone_are_missed(complete: Path, tmp_path: Path):
         talweg.load(folder)
 
 
-@pytest.mark.parametrize("key", ["lanes", "task", "rules", "status", "machine", "total_steps"])
+@pytest.mark.parametrize("key", ["lanes", "task", "factors", "status", "machine", "contenders"])
 def test_a_record_without_a_part_is_told_so(complete: Path, tmp_path: Path, key: str):
     folder = copied(complete, tmp_path)
     record = json.loads((folder / "study.json").read_text())
@@ -125,7 +125,7 @@ def test_a_checkpoint_that_is_cut_off_or_of_another_rule_is_refused(complete: Pa
     study = talweg.load(folder)
     assert study.params(1)
     about = json.loads((folder / "checkpoint" / "winner.json").read_text())
-    (folder / "checkpoint" / "winner.json").write_text(json.dumps(about | {"rule": "lion"}))
+    (folder / "checkpoint" / "winner.json").write_text(json.dumps(about | {"contender": "lion"}))
     with pytest.raises(talweg.UserError, match="holds lion, but the winner is"):
         study.params()
     (folder / "checkpoint" / "winner.json").write_text(json.dumps(about))

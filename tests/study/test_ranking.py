@@ -64,7 +64,7 @@ def test_lanes_that_have_not_finished_wait_until_none_has():
     maker.lane("tune", "a", 1.0, 100, [0.1, 0.9])
     assert [rate.lr for rate in rates(maker.history(), "a")] == [0.1]
     assert [(row.rule, row.score) for row in rank(maker.history())] == [("a", 0.5), ("b", 0.4)]
-    maker.record["total_steps"] = 30
+    maker.steps = 30
     assert [row.score for row in rank(maker.history())] == [0.9, 0.4]
 
 
@@ -74,7 +74,7 @@ def test_rules_that_all_diverge_are_not_recommended():
         maker.lane("tune", rule, 0.1, 100, [0.1], 3)
         for seed in range(3):
             maker.lane("final", rule, 0.1, seed, [0.1], 4)
-    maker.record["total_steps"] = 20
+    maker.steps = 20
     rows = rank(maker.history())
     assert [row.diverged for row in rows] == [1.0, 1.0]
     assert sentences(maker.history(), rows)[0].startswith("No rule is worth choosing: A diverged")

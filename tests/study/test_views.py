@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.study.made import contender
 
 from talweg.study import Study
 from talweg.study.history import SCHEMA
@@ -25,14 +26,10 @@ def record(lanes, rules=(ADAM, SGD), metric="accuracy", better="high"):
             "test_baseline": 0.1,
         },
         "target": None,
-        "steps_per_epoch": 10,
-        "total_steps": 10,
-        "rules": [
-            {"name": name, "label": name.upper(), "settings": {"lr": None}, "lrs": [0.1, 1.0]}
-            for name in rules
-        ],
+        "factors": {"rule": {name: name.upper() for name in rules}},
+        "contenders": [contender(name, [0.1, 1.0], steps=10) for name in rules],
         "lanes": [
-            {"lane": lane, "phase": phase, "rule": rule, "lr": lr, "seed": seed}
+            {"lane": lane, "phase": phase, "contender": rule, "lr": lr, "seed": seed}
             for lane, (phase, rule, lr, seed) in enumerate(lanes)
         ],
     }

@@ -150,5 +150,3 @@ def _rates(given: list[str] | None) -> list[float] | dict[str, list[float]] | No
     if named and shared:
         raise UserError("lrs must be given for all rules at once or by rule (adam=…), not both")
     return named or shared
-
-

@@ -8,6 +8,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from talweg.core import counted
 from talweg.study import Row, Study, words
 from talweg.study.effects import Effect, effects
 
@@ -52,6 +53,8 @@ def show(study: Study, console: Console) -> None:
         console.print(
             Text(f"Stopped early ({study.record['status']}): a partial ranking.", style="yellow")
         )
+    if len(study.record["factors"]["batch size"]) > 1:
+        console.print(Text(words.lengths(study.record), style="dim"))
     deciding = effects(study.history, study.ranking)
     if deciding:
         console.print(_deciding(study, deciding))
@@ -138,8 +141,8 @@ def _deciding(study: Study, found: list[Effect]) -> Table:
         ends = ["", ""]
         if effect.levels:
             best, worst = effect.levels[0], effect.levels[-1]
-            ends = [f"{end.label} {words.score(end.mean, task)}" for end in (best, worst)]
-            ends[0] += f" (tied: {', '.join(best.ties)})" if best.ties else ""
+            ends = [f"{end.label}, {words.score(end.mean, task)}" for end in (best, worst)]
+            ends[0] += f" ({counted(len(best.ties), 'tie')})" if best.ties else ""
         style = "" if effect.is_sure else "dim"
         share = f"{100 * effect.share:.1f}%" + ("" if effect.is_sure else " ?")
         table.add_row(Text(" × ".join(effect.factors), style=style), share, *ends, style=style)

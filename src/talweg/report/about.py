@@ -209,7 +209,8 @@ def _counted_both_ways(record: Mapping[str, Any]) -> str:
     every = record["contenders"]
     epochs = words.span(round(each["steps"] / each["steps_per_epoch"], 2) for each in every)
     total = (
-        f"{epochs} epochs" if record["asked"]["steps"] is not None
+        f"{epochs} epochs"
+        if record["asked"]["steps"] is not None
         else f"{_each(record, 'steps')} steps"
     )
     full = all(each["batch_size"] == record["data"]["train"] for each in every)

@@ -33,9 +33,11 @@ def loss_figure(draw: Drawing) -> Figure:
         title=f"Loss by {draw.time}",
         panels=panels,
         how_to_read=(
-            "Each line is the mean over seeds at the chosen rate, its band the lowest and "
-            "the highest seed. Training loss is the mean over the steps since the reading before; a validation "
-            "loss that rises while it falls means overfitting." + END + _phases(both.values())
+            "Each line is the mean over seeds at the chosen rate, its band the lowest and the "
+            "highest seed. Training loss is the mean over the steps since the last reading; a "
+            "validation loss that rises while it falls means overfitting."
+            + END
+            + _phases(both.values())
         ),
         alternative=_last_words(draw, both["Validation loss"], _loss),
         numbers=_numbers(draw, both, _loss),

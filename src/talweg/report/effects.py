@@ -10,6 +10,9 @@ from talweg.report.pieces import escape
 from talweg.study import words
 from talweg.study.effects import Effect, effects, varied
 
+DECIDING = "deciding"
+"""The figure's key; the page shows it before the ranking."""
+
 
 def effects_figure(draw: Drawing) -> Figure | None:
     """Main effects as intervals, interactions as heat maps; None if a single factor varies."""
@@ -36,7 +39,7 @@ def effects_figure(draw: Drawing) -> Figure | None:
         for level in effect.levels
     ]
     return Figure(
-        key="effects",
+        key=DECIDING,
         title="What decides",
         panels=panels,
         how_to_read=(

@@ -1,4 +1,4 @@
-"""How a contender looks: one colour, one symbol and one dash, the same in every figure and table."""
+"""How a contender looks: one colour, symbol and dash, the same in every figure and table."""
 
 import math
 from collections.abc import Iterable

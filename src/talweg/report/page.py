@@ -10,7 +10,8 @@ from plotly.offline import get_plotlyjs
 
 from talweg.core import write_atomically
 from talweg.report import about
-from talweg.report.figure import figure_html, figure_json
+from talweg.report.effects import DECIDING
+from talweg.report.figure import Figure, figure_html, figure_json
 from talweg.report.figures import figures
 from talweg.report.marks import COLOURS, marks
 from talweg.report.pieces import escape, json_block
@@ -42,6 +43,10 @@ def page(study: Study) -> str:
     looks = marks(names if len(names) <= COLOURS else dict.fromkeys([*ranked, *names]))
     labels = {name: study.history.contenders[name]["label"] for name in (*ranked, *names)}
     drawn = figures(study, looks, labels)
+
+    def put(figure: Figure) -> str:
+        return figure_html(figure, looks, labels)
+
     scripts = {"plotly": get_plotlyjs(), "theme": _file("theme.js"), "report": _file("report.js")}
     return Template(_file("page.html")).substitute(
         title=escape(f"{study.record['name']}: talweg report"),
@@ -54,7 +59,8 @@ def page(study: Study) -> str:
         ranking=ranking_table(study, looks),
         nouns=escape(words.noun(study.record) + "s"),
         conclusions=about.conclusions(study),
-        figures="".join(figure_html(figure, looks, labels) for figure in drawn)
+        deciding="".join(put(figure) for figure in drawn if figure.key == DECIDING),
+        figures="".join(put(figure) for figure in drawn if figure.key != DECIDING)
         or "<p>There is nothing to draw yet.</p>",
         protocol=about.protocol(study),
         notes=about.data_notes(study),

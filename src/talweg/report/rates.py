@@ -84,9 +84,9 @@ def rates_figure(draw: Drawing) -> Figure:
         title="Score against learning rate",
         panels=[Panel(f"Last validation {draw.metric}", data, plot, height)],
         how_to_read=(
-            f"Each line is one {draw.noun.lower()} over the rates it was tuned on; the band spans its tuning seeds "
-            "and the large symbol is the rate that was chosen. A wide, flat top means one that "
-            "is easy to set. Below: × where all seeds diverged, ∕ where some did."
+            f"Each line is a {draw.noun.lower()} over the rates it was tuned on; the band spans "
+            "its tuning seeds and the large symbol is the rate that was chosen. A wide, flat top "
+            "means one that is easy to set. Below: × where all seeds diverged, ∕ where some did."
         ),
         alternative="; ".join(
             f"{draw.labels[name]} is best at {words.rate(lr)}" for name, lr in chosen.items()

@@ -58,10 +58,14 @@
 
   const chips = [...document.querySelectorAll(".chip")];
   const contenders = [...new Set(chips.map((chip) => chip.dataset.contender))];
-  const press = () => {
+  const mark = () => {
     for (const chip of chips) chip.setAttribute("aria-pressed", !hidden.has(chip.dataset.contender));
+  };
+  const press = () => {
+    mark();
     draw();
   };
+  mark();
   const pointOut = (contender) => {
     root.classList.toggle("pointing", Boolean(contender));
     for (const figure of figures)

@@ -21,9 +21,10 @@ def ranking_table(study: Study, marks: Mapping[str, Mark]) -> str:
         _row(study, row, marks[row.name], scores, rates, bars[place])
         for place, row in enumerate(rows)
     )
+    what = f"{len(rows)} {words.noun(study.record)}s"
     return (
         f'<div class="scroll"><table class="ranking" role="table" style="--bars:{len(bars[0])}">'
-        f'<caption class="unseen">Ranking of {len(rows)} {words.noun(study.record)}s, best first</caption>'
+        f'<caption class="unseen">Ranking of {what}, best first</caption>'
         f'<thead role="rowgroup"><tr role="row">{_head(study, scores, rates)}</tr></thead>'
         f'<tbody role="rowgroup">{body}</tbody></table></div>'
     )
@@ -145,7 +146,7 @@ def _reach(row: Row) -> str:
         share = f"<small>{100 * row.reached:.0f}% of seeds</small>" if row.reached else ""
         return f'<span class="faint">not reached</span>{share}'
     some = f"<small>{100 * row.reached:.0f}% of seeds</small>" if row.reached < 1 else ""
-    return f"{row.epochs_to_target:.3g}<small>{row.steps_to_target:g} steps</small>{some}"
+    return f"{row.epochs_to_target:.3g}<small>{row.steps_to_target:,.0f} steps</small>{some}"
 
 
 def _score_scale(rows: Sequence[Row]) -> Scale:
@@ -162,9 +163,7 @@ def _score_scale(rows: Sequence[Row]) -> Scale:
 
 
 def _rate_scale(study: Study) -> Scale:
-    tried = [
-        math.log10(lr) for each in study.record["contenders"] for lr in each["lrs"] if lr > 0
-    ]
+    tried = [math.log10(lr) for each in study.record["contenders"] for lr in each["lrs"] if lr > 0]
     return Scale(min(tried), max(tried)) if tried else Scale(0.0, 1.0)
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
+from numbers import Integral
 from typing import Any, TypeAlias
 
 from talweg.activations import ACTIVATIONS
@@ -188,6 +189,14 @@ def length_of(epochs: int | None, steps: int | None) -> tuple[int | None, int | 
     if epochs is not None:
         raise UserError("give either epochs or steps")
     return None, whole_number("steps", steps)
+
+
+def units_of(hidden: int | Sequence[int] | None) -> list[int] | None:
+    """Units of each hidden layer, as a list that JSON can hold; models check them."""
+    if hidden is None:
+        return None
+    layers = hidden if isinstance(hidden, Iterable) else [hidden]
+    return [int(units) if isinstance(units, Integral) else units for units in layers]
 
 
 def reach_of(reach: float | None, metric: Metric) -> float | None:

@@ -151,11 +151,12 @@ def compare(
         RULE: rule_levels,
     }
     contenders = cross(factors, grids)
+    units = asking.units_of(hidden)
     log = Log()
     teams = teams_of(
         contenders,
         splits.train,
-        source=lambda contender: _source(contender, splits, hidden, layers),
+        source=lambda contender: _source(contender, splits, units, layers),
         epochs=epochs,
         steps=steps,
         drop_last=drop_last,
@@ -171,7 +172,7 @@ def compare(
         asked={
             "data": loaded.name,
             **{_plural(factor): [level.name for level in factors[factor]] for factor in factors},
-            "hidden": list(hidden) if isinstance(hidden, (list, tuple)) else hidden,
+            "hidden": units,
             "layers": layers,
             "seeds": seeds,
             "tune_seeds": tune_seeds,
@@ -220,7 +221,7 @@ def _plural(factor: str) -> str:
 def _source(
     contender: Contender,
     splits: Splits,
-    hidden: int | Sequence[int] | None,
+    hidden: Sequence[int] | None,
     layers: int | None,
 ) -> ModelSource:
     model = contender.levels[MODEL].value
@@ -232,7 +233,7 @@ def _source(
             splits.train.x.shape[1:],
             max(outputs, len(splits.classes)),
             splits.kind,
-            hidden=(hidden,) if isinstance(hidden, int) else hidden,
+            hidden=hidden,
             activation=activation,
             layers=layers,
         )

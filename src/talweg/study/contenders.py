@@ -55,7 +55,7 @@ class Contender:
 
     @property
     def engine_key(self) -> tuple[str, ...]:
-        """Contenders that share it are lanes of one engine: they share all but rule and schedule."""
+        """What lanes of one engine share: all but rule and schedule."""
         return tuple(
             level.name for factor, level in self.levels.items() if factor not in (RULE, SCHEDULE)
         )

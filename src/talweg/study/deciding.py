@@ -17,11 +17,28 @@ FADES = 0.5
 """A gradient that changes by less than this factor a layer is named as a reason to fail."""
 
 
+def headline(history: History, rows: Sequence[Row]) -> str:
+    """The factor that decides most and its best level; empty if none is sure to."""
+    found = effects(history, rows)
+    if not found or not found[0].is_sure or _is_level(found[0]):
+        return ""
+    first, task = found[0], history.record["task"]
+    best, worst = first.levels[0], first.levels[-1]
+    tied = f", tied with {words.listed(best.ties)}" if best.ties else ""
+    return (
+        f"The {first.factors[0]} decides most, {_percent(first.share)} of the variance between the "
+        f"{len(rows)} combinations: {best.label} is best ({words.score(best.mean, task)} averaged "
+        f"over the rest{tied}), {worst.label} worst ({words.score(worst.mean, task)})."
+    )
+
+
 def deciding(history: History, rows: Sequence[Row]) -> list[str]:
     """What each choice explains, which level of it is best, and what failed."""
     found = effects(history, rows)
-    sentences = [_shares(found, len(rows))] if found else []
-    sentences += [_level(history, effect) for effect in found if len(effect.factors) == 1]
+    sentences = [_shares(found)] if found else []
+    mains = [effect for effect in found if len(effect.factors) == 1]
+    told = 1 if headline(history, rows) else 0
+    sentences += [_level(history, effect) for effect in mains[told:]]
     sentences += [
         _together(history, effect)
         for effect in found
@@ -30,23 +47,27 @@ def deciding(history: History, rows: Sequence[Row]) -> list[str]:
     return [*sentences, *_failures(history, rows, found)]
 
 
-def _shares(found: Sequence[Effect], count: int) -> str:
+def _shares(found: Sequence[Effect]) -> str:
     parts = [
-        f"{_called(effect)} {_percent(effect.share)}"
+        f"{_percent(effect.share)} from {_called(effect)}"
         for effect in sorted(found, key=lambda effect: -effect.share)
         if effect.is_sure and effect.share >= 0.005
     ]
     unsure = [_called(effect) for effect in found if not effect.is_sure]
-    text = f"Of the variance between the {count} combinations"
     if not parts:
-        return f"{text} no choice explains a share that is sure to be there."
-    text += f", {words.listed(parts)}"
+        return "No choice explains a share of the variance that is sure to be there."
+    text = f"Of the variance between combinations, {words.listed(parts)}"
     left = 1 - sum(effect.share for effect in found)
     if left > 0.05:
-        text += f"; {_percent(left)} is left to more of them together"
+        text += f"; {_percent(left)} from more of them together"
     if unsure:
         text += f"; no sure effect of {words.listed(unsure)}"
     return text + "."
+
+
+def _is_level(effect: Effect) -> bool:
+    """Whether no level of a factor is shown to be better than another."""
+    return len(effect.levels[0].ties) == len(effect.levels) - 1
 
 
 def _called(effect: Effect) -> str:
@@ -61,7 +82,7 @@ def _level(history: History, effect: Effect) -> str:
     """Which level of a factor is best, over all combinations of the others."""
     factor, task = effect.factors[0], history.record["task"]
     best, worst = effect.levels[0], effect.levels[-1]
-    if not effect.is_sure or len(best.ties) == len(effect.levels) - 1:
+    if not effect.is_sure or _is_level(effect):
         return ""
     ties = f", tied with {words.listed(best.ties)}" if best.ties else ""
     return (
@@ -128,7 +149,9 @@ def _whom(level: LevelMean, own: Sequence[Row]) -> str:
         return label
     if len(own) > 6:
         return f"{label} in {len(own)} of {level.count} combinations"
-    others = [row.label.replace(f" · {level.label}", "").replace(f"{level.label} · ", "") for row in own]
+    others = [
+        row.label.replace(f" · {level.label}", "").replace(f"{level.label} · ", "") for row in own
+    ]
     return f"{label} with {words.listed(others)}"
 
 

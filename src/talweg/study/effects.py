@@ -144,7 +144,7 @@ def _part(cells: NDArray[np.float64], axes: Sequence[int]) -> NDArray[np.float64
 
 
 def _f_test(scores: NDArray[np.float64], axes: Sequence[int], squares: float) -> float:
-    """p of no such effect, against what seeds and contenders leave unexplained."""
+    """P of no such effect, against what seeds and contenders leave unexplained."""
     seeds = scores.shape[-1]
     if seeds < 2:
         return math.nan

@@ -1,4 +1,4 @@
-"""From the record of a study to its ranking: which contender wins, by how much and how sure that is."""
+"""From the record of a study to its ranking: what wins, by how much and how sure that is."""
 
 import math
 from collections.abc import Sequence
@@ -276,7 +276,7 @@ def _good_range(history: History, contender: str, best: Rate) -> tuple[float, fl
 
 
 def _compared(rows: Sequence[Row], sign: int) -> list[Row]:
-    """Adds ranks, gaps and ties; every pair of contenders is one test of the family Holm adjusts."""
+    """Adds ranks, gaps and ties; every pair is one test of the family that Holm adjusts."""
     pairs = list(combinations(range(len(rows)), 2))
     raw = [_pair_p(rows[i], rows[j]) for i, j in pairs]
     adjusted = dict(zip(pairs, holm(raw), strict=True))

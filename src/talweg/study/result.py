@@ -50,7 +50,7 @@ class Study:
 
     @cached_property
     def ranking(self) -> list[Row]:
-        """One row per contender, best first: a rule, or a combination of it with what else varies."""
+        """One row per contender, best first: a rule, or its combination with what else varies."""
         return ranking.rank(self.history)
 
     @cached_property

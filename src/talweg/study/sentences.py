@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from talweg.study import words
-from talweg.study.deciding import deciding
+from talweg.study.deciding import deciding, headline
 from talweg.study.history import History
 from talweg.study.ranking import Row, baseline, ranked_on, rates, sign_of
 from talweg.study.statistics import least_difference
-
 
 MANY = 7
 """A sentence names no more contenders than this, and counts the rest."""
@@ -21,7 +20,8 @@ def sentences(history: History, rows: Sequence[Row]) -> list[str]:
     """The conclusions of a study, the most important first."""
     if not rows:
         return ["Nothing was measured: the study ended before its first reading."]
-    found = [_verdict(history, rows), _chance(history, rows), *deciding(history, rows)]
+    found = [headline(history, rows), _verdict(history, rows), _chance(history, rows)]
+    found += deciding(history, rows)
     found += _beaten(history, rows)
     found.append(_more_seeds(history, rows))
     found += [_first_to_target(history, rows), _easiest(rows), *_edges(history, rows)]
@@ -47,8 +47,8 @@ def _verdict(history: History, rows: Sequence[Row]) -> str:
     score = words.score(best.score, task)
     if math.isnan(best.loss):
         return (
-            f"No {words.noun(history.record)} is worth choosing: {best.label} diverged in every run, which counts as the "
-            f"constant prediction, and no other did better."
+            f"No {words.noun(history.record)} is worth choosing: {best.label} diverged in every "
+            f"run, which counts as the constant prediction, and no other did better."
         )
     if len(best.scores) < 2:
         return f"{_named(best)} came out first with {score} {on}; one seed tells no interval."

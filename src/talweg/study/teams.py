@@ -85,9 +85,7 @@ def teams_of(
         say: Told what engines decide.
         shared: What else engines are made with.
     """
-    groups = [
-        tuple(group) for _, group in groupby(contenders, key=lambda each: each.engine_key)
-    ]
+    groups = [tuple(group) for _, group in groupby(contenders, key=lambda each: each.engine_key)]
     teams: list[Team] = []
     for group in groups:
         size = group[0].levels[BATCH].value

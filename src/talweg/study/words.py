@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from talweg.core import counted
+
 
 def listed(items: Sequence[str]) -> str:
     """Items joined with commas and an "and".
@@ -32,6 +34,24 @@ def models(record: Mapping[str, Any]) -> str:
     """
     names = list(dict.fromkeys(each["model"] for each in record["contenders"]))
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def lengths(record: Mapping[str, Any]) -> str:
+    """How long each batch size trains, in epochs and in steps.
+
+    >>> lengths({"factors": {"batch size": {"full": "full batch"}}, "contenders": [
+    ...     {"levels": {"batch size": "full"}, "steps": 5, "steps_per_epoch": 1}]})
+    'full batch: 5 steps, 1 an epoch, 5 epochs'
+    """
+    parts: list[str] = []
+    for name, label in record["factors"]["batch size"].items():
+        one = next(each for each in record["contenders"] if each["levels"]["batch size"] == name)
+        epochs = one["steps"] / one["steps_per_epoch"]
+        parts.append(
+            f"{label}: {counted(one['steps'], 'step')}, {one['steps_per_epoch']:,} an epoch, "
+            f"{epochs:,.4g} {'epoch' if epochs == 1 else 'epochs'}"
+        )
+    return "; ".join(parts)
 
 
 def span(values: Iterable[float]) -> str:
