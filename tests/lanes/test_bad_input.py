@@ -51,6 +51,7 @@ def linear(outputs: int) -> Callable[[], nn.Module]:
         ({"strategy": "stack"}, "did you mean 'stacked'"),
         ({"steps": -1}, "steps must be a whole number of at least 0, got -1"),
         ({"steps": 2, "epochs": 2}, "either steps or epochs"),
+        ({"read_every": 0}, "read_every must be a whole number of at least 1, got 0"),
         ({"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
         ({"loss": "crossentropy"}, "did you mean 'cross-entropy'"),
         ({"device": "cuda:77"}, "device 'cuda:77' cannot be used here"),

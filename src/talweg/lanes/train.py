@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from talweg.core import Rule, UserError
+from talweg.core import Rule, UserError, whole_number
 from talweg.data import BatchOrder, as_samples
 from talweg.lanes.asked import OneSchedule, fitting, held_out, lane_schedules, rules_of, seeds_of
 from talweg.lanes.checks import source_for
@@ -71,6 +71,7 @@ def train(
     device: str | torch.device | None = None,
     compile: bool | None = None,  # noqa: A002 - the word PyTorch uses
     evaluate: Mapping[str, Any] | None = None,
+    read_every: int | None = None,
     metrics: Sequence[Metric] = (),
     each: Callable[[Reading], None] | None = None,
 ) -> Run:
@@ -100,9 +101,11 @@ def train(
         device: Where to compute; None for a GPU if there is one.
         compile: Whether to compile; None goes by the amount of work, so that the same call always
             gives the same numbers.
-        evaluate: Split name → ``(X, y)`` to evaluate at the end of each epoch.
+        evaluate: Split name → ``(X, y)`` to evaluate at each reading.
+        read_every: Steps between readings; None for those of an epoch.
         metrics: What to evaluate there besides the loss.
-        each: Called with a `Reading` before the first step and at the end of each epoch.
+        each: Called with a `Reading` before the first step, after each ``read_every`` steps or
+            epoch, and after the last step.
 
     Raises:
         UserError: For input that cannot be used, in one line.
@@ -141,6 +144,7 @@ def train(
         schedules,
         held_out(evaluate, samples),
         fitting(metrics, samples),
+        read_every=None if read_every is None else whole_number("read_every", read_every),
     )
     with one_interrupt() as interrupt:
         result = engine.train(plan, each, interrupt.check)
