@@ -64,6 +64,8 @@ def linear(outputs: int) -> Callable[[], nn.Module]:
         ({"model": broken}, "broken cannot be built: OSError: no weights here"),
         ({"model": lambda: OnlyEvaluates(6, 3)}, "on a batch of 8 samples: not for training$"),
         ({"model": normed, "batch_size": 11}, "leave one of the 12 samples .* another batch_size"),
+        ({"drop_last": True, "batch_size": 13}, "drop_last leaves no batch: batch_size is 13, but"),
+        ({"drop_last": "no"}, "drop_last must be true or false, got 'no'"),
         ({"model": normed, "batch_size": 1}, "cannot be trained on a batch of 1 sample: Expected"),
         ({"loss": scornful, "strategy": "serial"}, "on a batch of 8 samples: no such loss"),
         ({"schedule": {"lrr": "linear"}}, "unknown hyperparameter in schedule 'lrr'"),

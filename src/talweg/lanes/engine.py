@@ -1,6 +1,7 @@
 """The engine: one model, one training set, and any number of lanes over them."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +39,7 @@ class Engine:
         strategy: ``"stacked"``, ``"serial"`` or ``"auto"``.
         device: Where to compute; None for a GPU if there is one.
         compiled: Whether to compile; None to go by the amount of work.
+        drop_last: Whether an epoch leaves out a last batch of fewer samples than the others.
         lane_counts: The numbers of lanes that calls will train, for a width that fits them all.
         lane_steps: Steps of all lanes that calls will make, to decide whether compiling pays.
         say: Told what the engine decides, one line each.
@@ -53,6 +55,7 @@ class Engine:
         strategy: str,
         device: str | torch.device | None,
         compiled: bool | None,
+        drop_last: bool = False,
         lane_counts: Sequence[int],
         lane_steps: int,
         say: Callable[[str], None],
@@ -66,10 +69,10 @@ class Engine:
         self.layout = layout_of(self.module)
         self.samples = self._cast(samples)
         self.loss = fitting_loss(loss, self.module, self.samples)
-        self.batch_size = batch_size
-        batch = BatchOrder(len(samples), batch_size, seed=0)
-        self.epoch_steps = batch.steps_per_epoch
-        self.batch = min(len(samples), batch_size or len(samples))
+        self._order = partial(BatchOrder, len(samples), batch_size, drop_last=drop_last)
+        order = self._order(seed=0)
+        self.epoch_steps, self.batch = order.steps_per_epoch, order.batch_size
+        self._leftover = 0 if drop_last else len(samples) % self.batch
         self._say = say
         keep_freed_memory()
         self._check_seeds()
@@ -132,8 +135,7 @@ class Engine:
         )
 
     def _feed(self, seeds: Sequence[int]) -> Feed:
-        orders = [BatchOrder(len(self.samples), self.batch_size, seed) for seed in seeds]
-        return FromSamples(self.samples, orders)
+        return FromSamples(self.samples, [self._order(seed=seed) for seed in seeds])
 
     def _squad(self, lanes: Sequence[Lane], seeds: Sequence[int], plan: Plan) -> Squad:
         first = lanes[0].seed
@@ -191,14 +193,14 @@ class Engine:
             trial_alone(lambda: self._build(0), self.layout, self.loss, *self._few(batch))
 
         trial(self.batch)
-        count = len(self.samples)
-        if count % self.batch == 1:
+        if self._leftover == 1:
             try:
                 trial(1)
             except UserError as error:
                 raise UserError(
-                    f"{error}; batches of {self.batch} leave one of the {count} samples for the "
-                    f"last of an epoch: choose another batch_size"
+                    f"{error}; batches of {self.batch} leave one of the "
+                    f"{len(self.samples)} samples for the last of an epoch: choose another "
+                    f"batch_size, or drop_last"
                 ) from error
 
     def _choose(self, asked: str) -> str:

@@ -65,6 +65,7 @@ def train(
     steps: int | None = None,
     epochs: int | None = None,
     batch_size: int | None = 64,
+    drop_last: bool = False,
     loss: str | Loss | PerSample | None = None,
     strategy: str = "auto",
     schedule: OneSchedule | Sequence[OneSchedule | None] | None = None,
@@ -90,7 +91,8 @@ def train(
         seeds: One seed per lane, or a single one for all.
         steps: Updates; 0 gives the initial parameters. Alternatively ``epochs``.
         epochs: Passes over the data.
-        batch_size: Samples per batch; None for full-batch descent.
+        batch_size: Samples per batch; None for full-batch descent, 1 for one sample a step.
+        drop_last: Whether an epoch leaves out a last batch of fewer samples than the others.
         loss: A name, a function ``(output, target)`` that returns one value per sample or a
             scalar, or None: cross-entropy for whole-number targets, mean squared error otherwise.
         strategy: ``"stacked"``: all lanes in one tensor program. ``"serial"``: one after another,
@@ -124,7 +126,8 @@ def train(
     samples = as_samples(data)
     source = source_for(model, samples)
     notes: list[str] = []
-    total = steps_of(steps, epochs, BatchOrder(len(samples), batch_size, 0).steps_per_epoch)
+    order = BatchOrder(len(samples), batch_size, 0, drop_last=drop_last)
+    total = steps_of(steps, epochs, order.steps_per_epoch)
     engine = Engine(
         source,
         samples,
@@ -133,6 +136,7 @@ def train(
         strategy=strategy,
         device=device,
         compiled=compile,
+        drop_last=drop_last,
         lane_counts=[len(chosen)],
         lane_steps=len(chosen) * total,
         say=notes.append,
