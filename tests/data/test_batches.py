@@ -33,8 +33,15 @@ def test_an_epoch_depends_on_seed_and_number_alone(count, size, seed, asked):
 @given(counts, sizes, seeds, st.booleans())
 @settings(deadline=None)
 def test_batches_are_the_epochs_cut_into_pieces(count, size, seed, drop_last):
+    if drop_last and size and size > count:
+        with pytest.raises(
+            UserError, match=f"drop_last leaves no batch: batch_size is {size}, but"
+        ):
+            BatchOrder(count, size, seed, drop_last=drop_last)
+        return
     order = BatchOrder(count, size, seed, drop_last=drop_last)
     steps = order.steps_per_epoch
+    assert steps == (count // (size or count) if drop_last else -(-count // (size or count)))
     for epoch in (0, 1):
         batches = [order.batch(epoch * steps + step) for step in range(steps)]
         joined = torch.cat(batches)
@@ -61,9 +68,11 @@ def test_steps_per_epoch():
     assert len(BatchOrder(50_000, 256, 0).batch(195)) == 80
 
 
-@pytest.mark.parametrize("size", [None, 12, 13, 1000])
-def test_a_full_batch_is_the_set_in_order(size):
-    order = BatchOrder(12, size, seed=5, drop_last=True)
+@pytest.mark.parametrize(
+    ("size", "drop_last"), [(None, True), (12, True), (12, False), (13, False), (1000, False)]
+)
+def test_a_full_batch_is_the_set_in_order(size, drop_last):
+    order = BatchOrder(12, size, seed=5, drop_last=drop_last)
     assert order.steps_per_epoch == 1
     assert order.is_full
     assert order.batch(7).tolist() == list(range(12))
@@ -92,6 +101,8 @@ def test_a_batch_size_must_be_a_positive_whole_number(size):
 
 
 def test_other_numbers_are_checked_too():
+    with pytest.raises(UserError, match="drop_last must be true or false, got 1"):
+        BatchOrder(10, 4, 0, drop_last=1)
     with pytest.raises(UserError, match="number of samples must be a whole number of at least 1"):
         BatchOrder(0, 4, 0)
     with pytest.raises(UserError, match="seed must be a whole number of at least 0, got -1"):

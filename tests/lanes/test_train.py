@@ -7,6 +7,7 @@ from torch import Tensor, nn, optim
 
 import talweg
 from talweg import lanes, rules
+from talweg.core import UserError
 from talweg.data import BatchOrder
 from talweg.schedules import Linear, Span
 from talweg.transforms import WeightDecay
@@ -147,6 +148,41 @@ def test_mini_batches_follow_the_order_of_the_seed(strategy: str, data: tuple[Te
             loss.backward()
             optimizer.step()
             assert run.losses[lane, step].item() == pytest.approx(loss.item(), abs=1e-5)
+
+
+@pytest.mark.parametrize("strategy", ["stacked", "serial"])
+@pytest.mark.parametrize(
+    ("size", "drop_last", "steps"), [(32, True, 9), (32, False, 12), (1, False, 300)]
+)
+def test_equal_epochs(
+    strategy: str, size: int, drop_last: bool, steps: int, data: tuple[Tensor, Tensor]
+):
+    arguments = {"batch_size": size, "drop_last": drop_last, "strategy": strategy}
+    run = lanes.train(small, data, ["sgd"] * 2, [0, 1], epochs=3, **arguments)
+    assert run.losses.shape == (2, steps)
+    same = lanes.train(small, data, ["sgd"] * 2, [0, 1], steps=steps, **arguments)
+    assert torch.equal(run.losses, same.losses)
+    for lane in (0, 1):
+        model, order = start(small, lane), BatchOrder(100, size, lane, drop_last=drop_last)
+        optimizer = optim.SGD(model.parameters(), lr=rules.SGD().lr)
+        for step in range(steps):
+            rows = order.batch(step)
+            assert len(rows) == size or not drop_last
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(model(data[0][rows]), data[1][rows])
+            loss.backward()
+            optimizer.step()
+            assert run.losses[lane, step].item() == pytest.approx(loss.item(), abs=1e-5)
+
+
+def test_a_dropped_last_batch_of_one_sample_spares_batch_norm(data: tuple[Tensor, Tensor]):
+    def normed() -> nn.Module:
+        return nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Linear(4, 3))
+
+    with pytest.raises(UserError, match="choose another batch_size, or drop_last"):
+        lanes.train(normed, data, ["sgd"], epochs=1, batch_size=33)
+    run = lanes.train(normed, data, ["sgd"], epochs=2, batch_size=33, drop_last=True)
+    assert run.losses.shape == (1, 6)
 
 
 @needs_compiler

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from talweg.core import whole_number
+from talweg.core import UserError, counted, whole_number
 
 
 class BatchOrder:
@@ -17,10 +17,11 @@ class BatchOrder:
         count: Number of samples ``N``.
         batch_size: Samples per batch ``B``; None for all of them.
         seed: At least 0; two seeds give independent orders.
-        drop_last: Whether an epoch leaves out a last batch of fewer than ``B`` samples.
+        drop_last: Whether an epoch leaves out a last batch of fewer than ``B`` samples; the order
+            changes from epoch to epoch, and with it what is left out.
 
     Raises:
-        UserError: If one of the numbers is out of range.
+        UserError: If one of the numbers is out of range, or ``drop_last`` leaves no batch.
 
     >>> order = BatchOrder(50_000, 256, seed=0)
     >>> order.steps_per_epoch, len(order.batch(0)), len(order.batch(195))
@@ -34,6 +35,13 @@ class BatchOrder:
         wanted = self.count if batch_size is None else whole_number("batch_size", batch_size)
         self.batch_size = min(wanted, self.count)
         self.seed = whole_number("seed", seed, at_least=0)
+        if not isinstance(drop_last, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UserError(f"drop_last must be true or false, got {drop_last!r}")
+        if drop_last and wanted > self.count:
+            raise UserError(
+                f"drop_last leaves no batch: batch_size is {wanted}, "
+                f"but there are only {counted(self.count, 'sample')}"
+            )
         self.drop_last = drop_last
         self._cached: tuple[int, Tensor] = (-1, torch.empty(0, dtype=torch.int64))
 

@@ -1,6 +1,7 @@
 """The engine: one model, one training set, and any number of lanes over them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -9,12 +10,15 @@ from talweg.core import UserError, choose, missing_compiler
 from talweg.data import BatchOrder, Samples
 from talweg.lanes.checks import fitting_loss
 from talweg.lanes.compiling import Compiler, keep_freed_memory, worth_compiling
-from talweg.lanes.evaluate import Reading, evaluate
+from talweg.lanes.evaluate import Reader, Reading
+from talweg.lanes.feed import Feed, FromSamples, cast
 from talweg.lanes.gradients import OneModule, Stacked
 from talweg.lanes.layout import layout_of
+from talweg.lanes.noise import Noise
 from talweg.lanes.plan import Lane, Plan, Result
 from talweg.lanes.squad import Squad, Start
 from talweg.lanes.stackable import trial_alone, why_not
+from talweg.lanes.training import Training
 from talweg.losses import Loss, PerSample
 from talweg.models import ModelSource
 from talweg.schedules import Span
@@ -35,6 +39,7 @@ class Engine:
         strategy: ``"stacked"``, ``"serial"`` or ``"auto"``.
         device: Where to compute; None for a GPU if there is one.
         compiled: Whether to compile; None to go by the amount of work.
+        drop_last: Whether an epoch leaves out a last batch of fewer samples than the others.
         lane_counts: The numbers of lanes that calls will train, for a width that fits them all.
         lane_steps: Steps of all lanes that calls will make, to decide whether compiling pays.
         say: Told what the engine decides, one line each.
@@ -50,6 +55,7 @@ class Engine:
         strategy: str,
         device: str | torch.device | None,
         compiled: bool | None,
+        drop_last: bool = False,
         lane_counts: Sequence[int],
         lane_steps: int,
         say: Callable[[str], None],
@@ -63,10 +69,10 @@ class Engine:
         self.layout = layout_of(self.module)
         self.samples = self._cast(samples)
         self.loss = fitting_loss(loss, self.module, self.samples)
-        self.batch_size = batch_size
-        batch = BatchOrder(len(samples), batch_size, seed=0)
-        self.epoch_steps = batch.steps_per_epoch
-        self.batch = min(len(samples), batch_size or len(samples))
+        self._order = partial(BatchOrder, len(samples), batch_size, drop_last=drop_last)
+        order = self._order(seed=0)
+        self.epoch_steps, self.batch = order.steps_per_epoch, order.batch_size
+        self._leftover = 0 if drop_last else len(samples) % self.batch
         self._say = say
         keep_freed_memory()
         self._check_seeds()
@@ -97,88 +103,51 @@ class Engine:
             tick: Called after every few steps with the number of steps that all lanes made,
                 those that diverged counted as if they had gone on.
         """
-        lanes = plan.lanes
-        packs = [lanes] if self.strategy == "stacked" else [[lane] for lane in lanes]
-        losses = torch.full((len(lanes), plan.steps), torch.nan, dtype=self.layout.dtype)
+        packs = [plan.lanes] if self.strategy == "stacked" else [[lane] for lane in plan.lanes]
+        losses = torch.full((len(plan.lanes), plan.steps), torch.nan, dtype=self.layout.dtype)
         states: dict[int, tuple[Tensor, dict[str, Tensor]]] = {}
         died: dict[int, int] = {}
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            for pack in packs:
-                torch.manual_seed(_noise_seed(pack[0].seed))
-                squad = self._squad(pack, plan)
-                size = len(pack)
-
-                def count(steps: int, size: int = size) -> None:
-                    if tick is not None:
-                        tick(steps * size)
-
-                for first, stop, taking_part, block in self._epochs(squad, plan, each, count):
-                    rows = [lane - plan.first_lane for lane in taking_part]
-                    losses[rows, first:stop] = block
-                died |= squad.died
-                if plan.keep:
-                    states |= squad.states()
+        reader = each and self._reader(plan, each)
+        every = plan.read_every or self.epoch_steps
+        for pack in packs:
+            seeds = sorted({lane.seed for lane in pack})
+            squad = self._squad(pack, seeds, plan)
+            training = Training(
+                [squad], self._feed(seeds), plan.steps, every, reader, tick or _nobody
+            )
+            found = training.run()
+            rows = [lane - plan.first_lane for lane in training.lanes]
+            losses[rows, : found.shape[1]] = found
+            died |= squad.died
+            if plan.keep:
+                states |= squad.states()
         return Result(losses, died, states)
 
-    def _epochs(
-        self,
-        squad: Squad,
-        plan: Plan,
-        each: Callable[[Reading], None] | None,
-        count: Callable[[int], None],
-    ) -> Iterator[tuple[int, int, list[int], Tensor]]:
-        self._read(squad, plan, 0, {}, each)
-        for first in range(0, plan.steps, self.epoch_steps):
-            stop = min(first + self.epoch_steps, plan.steps)
-            gone = set(squad.died)
-            taking_part, losses = squad.run(first, stop, count)
-            yield first, stop, taking_part, losses
-            for lane in sorted(squad.died.keys() - gone):
-                self._read_death(lane, squad.died[lane], each)
-            means = dict(zip(taking_part, losses.double().mean(1).tolist(), strict=True))
-            self._read(squad, plan, stop, means, each)
-            if not squad.lanes:
-                count(plan.steps - stop)
-                return
-
-    def _read(
-        self,
-        squad: Squad,
-        plan: Plan,
-        step: int,
-        train_losses: Mapping[int, float],
-        each: Callable[[Reading], None] | None,
-    ) -> None:
-        if each is None or not squad.lanes:
-            return
-        values: dict[tuple[str, str], list[float]] = {}
-        if train_losses:
-            values["train", "loss"] = [train_losses[lane] for lane in squad.lanes]
+    def _reader(self, plan: Plan, each: Callable[[Reading], None]) -> Reader:
         scale = torch.ones(()) if plan.scale is None else plan.scale
-        for split, samples in plan.evaluate.items():
-            found = evaluate(
-                squad, self._cast(samples), self.loss, plan.metrics, scale.to(self.device)
-            )
-            values |= {(split, name): column for name, column in found.items()}
-        each(Reading(tuple(squad.lanes), step, step / self.epoch_steps, values))
+        return Reader(
+            each,
+            self.epoch_steps,
+            {name: self._cast(samples) for name, samples in plan.evaluate.items()},
+            self.loss,
+            plan.metrics,
+            scale.to(self.device),
+        )
 
-    def _read_death(self, lane: int, step: int, each: Callable[[Reading], None] | None) -> None:
-        if each is not None:
-            values = {("train", "diverged"): [1.0]}
-            each(Reading((lane,), step, step / self.epoch_steps, values))
+    def _feed(self, seeds: Sequence[int]) -> Feed:
+        return FromSamples(self.samples, [self._order(seed=seed) for seed in seeds])
 
-    def _squad(self, lanes: Sequence[Lane], plan: Plan) -> Squad:
-        seeds = sorted({lane.seed for lane in lanes})
+    def _squad(self, lanes: Sequence[Lane], seeds: Sequence[int], plan: Plan) -> Squad:
+        first = lanes[0].seed
         return Squad(
             lanes,
             {seed: self.start(seed) for seed in seeds},
-            {seed: BatchOrder(len(self.samples), self.batch_size, seed) for seed in seeds},
-            self.samples,
             self.layout,
-            self._stacked or OneModule(self._build(lanes[0].seed), self.layout, self.loss),
+            self._stacked or OneModule(self._build(first), self.layout, self.loss),
             self.width if self.strategy == "stacked" else 1,
             Span(plan.steps, self.epoch_steps),
             self._compiler,
+            Noise(first, self.device),
         )
 
     def start(self, seed: int) -> Start:
@@ -196,14 +165,7 @@ class Engine:
         return module
 
     def _cast(self, samples: Samples) -> Samples:
-        def cast(values: Tensor) -> Tensor:
-            dtype = self.layout.dtype if values.is_floating_point() else values.dtype
-            cast_values = values.to(self.device, dtype)
-            if values.dtype != dtype and not cast_values.isfinite().all():
-                raise UserError(f"the data holds values too large for the model's {dtype}")
-            return cast_values
-
-        return Samples(cast(samples.x), cast(samples.y))
+        return cast(samples, self.layout.dtype, self.device)
 
     def _few(self, batch: int) -> tuple[Tensor, Tensor]:
         """As many samples as a batch has, but few."""
@@ -231,14 +193,14 @@ class Engine:
             trial_alone(lambda: self._build(0), self.layout, self.loss, *self._few(batch))
 
         trial(self.batch)
-        count = len(self.samples)
-        if count % self.batch == 1:
+        if self._leftover == 1:
             try:
                 trial(1)
             except UserError as error:
                 raise UserError(
-                    f"{error}; batches of {self.batch} leave one of the {count} samples for the "
-                    f"last of an epoch: choose another batch_size"
+                    f"{error}; batches of {self.batch} leave one of the "
+                    f"{len(self.samples)} samples for the last of an epoch: choose another "
+                    f"batch_size, or drop_last"
                 ) from error
 
     def _choose(self, asked: str) -> str:
@@ -299,6 +261,5 @@ def choose_width(lane_counts: Sequence[int], parameters: int, device: torch.devi
     return min(nearby, key=lambda w: (sum(-count % w for count in lane_counts), abs(w - aim)))
 
 
-def _noise_seed(seed: int) -> int:
-    """A seed for dropout and the like, apart from the one that initialises the model."""
-    return (seed * 2_654_435_761 + 97) % 2**63
+def _nobody(_steps: int) -> None:
+    """Told of steps if nobody else is."""

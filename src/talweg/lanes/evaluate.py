@@ -1,6 +1,6 @@
 """Losses and metrics of a squad's lanes on held-out samples."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -30,6 +30,58 @@ class Reading:
     step: int
     epoch: float
     values: dict[tuple[str, str], list[float]]
+
+
+class Reader:
+    """Reads squads and tells what it found.
+
+    Args:
+        each: Told; an exception that it raises stops the training.
+        epoch_steps: Steps of an epoch.
+        held_out: Split name → samples to evaluate on.
+        loss: The loss.
+        metrics: What to evaluate besides it.
+        scale: Standard deviation that regression targets were divided by.
+    """
+
+    def __init__(
+        self,
+        each: Callable[[Reading], None],
+        epoch_steps: float,
+        held_out: Mapping[str, Samples],
+        loss: Loss,
+        metrics: Sequence[Metric],
+        scale: Tensor,
+    ) -> None:
+        self._each = each
+        self._epoch_steps = epoch_steps
+        self._held_out = held_out
+        self._loss = loss
+        self._metrics = metrics
+        self._scale = scale
+
+    def read(self, squad: Squad, step: int, train_losses: Sequence[float]) -> None:
+        """Reads the lanes of a squad that are alive.
+
+        Args:
+            squad: The squad.
+            step: Updates made so far.
+            train_losses: Of each lane, the mean since the last reading; empty before the first.
+        """
+        if not squad.lanes:
+            return
+        values: dict[tuple[str, str], list[float]] = {}
+        if train_losses:
+            values["train", "loss"] = list(train_losses)
+        for split, samples in self._held_out.items():
+            found = evaluate(squad, samples, self._loss, self._metrics, self._scale)
+            values |= {(split, name): column for name, column in found.items()}
+        self._each(Reading(tuple(squad.lanes), step, step / self._epoch_steps, values))
+
+    def read_death(self, lane: int, step: int) -> None:
+        """Tells the step at which a lane diverged."""
+        values = {("train", "diverged"): [1.0]}
+        self._each(Reading((lane,), step, step / self._epoch_steps, values))
 
 
 def evaluate(

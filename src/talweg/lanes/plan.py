@@ -37,11 +37,13 @@ class Plan:
         seeds: One seed per lane.
         steps: Updates.
         schedules: Hyperparameter name → schedule, for each lane; empty if none has any.
-        evaluate: Split name → samples to evaluate on at the end of each epoch.
+        evaluate: Split name → samples to evaluate on at each reading.
         metrics: What to evaluate besides the loss.
         scale: Standard deviation that regression targets were divided by.
         first_lane: The number of the first lane.
         keep: Whether to keep what lanes end with; tuning has no use for it.
+        read_every: Steps between readings; None for those of an epoch. The last step is always
+            followed by one.
     """
 
     rules: Sequence[Rule]
@@ -53,6 +55,7 @@ class Plan:
     scale: Tensor | None = None
     first_lane: int = 0
     keep: bool = True
+    read_every: int | None = None
 
     @property
     def lanes(self) -> list[Lane]:

@@ -1,21 +1,19 @@
 """A squad: lanes that take their steps together."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from talweg.data import BatchOrder, Samples
 from talweg.lanes.compiling import Compiler
+from talweg.lanes.feed import Batch
 from talweg.lanes.gradients import Buffers, Gradients
 from talweg.lanes.layout import Layout
+from talweg.lanes.noise import Noise
 from talweg.lanes.plan import Lane
 from talweg.lanes.updates import Group
 from talweg.schedules import Span
-
-HOUSEKEEPING = 100
-"""Steps after which lanes that diverged are looked for, at the latest."""
 
 
 @dataclass(frozen=True)
@@ -29,46 +27,44 @@ class Start:
 class Squad:
     """Lanes stacked in shared buffers, stepped together, ``width`` at a time.
 
-    Lanes that diverge leave the buffers at the next housekeeping, so that they stop costing time;
+    Lanes that diverge leave the buffers after a block of steps, so that they stop costing time;
     what they last held is kept.
 
     Args:
         lanes: What they are.
-        starts: Seed → start.
-        orders: Seed → order of batches.
-        samples: What is trained on.
+        starts: Seed → start, in the order in which batches know the seeds.
         layout: The model's layout.
         gradients: How losses and gradients are computed.
         width: Lanes per call of ``gradients``.
         span: How long the run is.
         compiler: What may compile updates; started after the first block of steps.
+        noise: What lanes draw from while they train.
     """
 
     def __init__(
         self,
         lanes: Sequence[Lane],
         starts: Mapping[int, Start],
-        orders: Mapping[int, BatchOrder],
-        samples: Samples,
         layout: Layout,
         gradients: Gradients,
         width: int,
         span: Span,
         compiler: Compiler,
+        noise: Noise,
     ) -> None:
-        self._samples = samples
         self._layout = layout
         self._gradients = gradients
         self._width = width
         self._compiler = compiler
-        self._orders = orders
-        self._seeds = list(orders)
+        self._noise = noise
         groups: dict[tuple[object, ...], list[Lane]] = {}
         for lane in lanes:
             groups.setdefault(lane.rule.structure, []).append(lane)
         ordered = [lane for group in groups.values() for lane in group]
         self.lanes = [lane.number for lane in ordered]
-        self._seed_of = {lane.number: lane.seed for lane in ordered}
+        self.size = len(lanes)
+        place = {seed: i for i, seed in enumerate(starts)}
+        self._place_of = {lane.number: place[lane.seed] for lane in ordered}
         self.died: dict[int, int] = {}
         self._last: dict[int, tuple[Tensor, dict[str, Tensor]]] = {}
         self._allocate([starts[lane.seed] for lane in ordered])
@@ -92,73 +88,64 @@ class Squad:
     def _after_allocation(self) -> None:
         self._grads = torch.zeros_like(self._at[: self._width])
         device = self._at.device
-        position = {seed: i for i, seed in enumerate(self._seeds)}
-        rows = [position[self._seed_of[lane]] for lane in self.lanes]
+        rows = [self._place_of[lane] for lane in self.lanes]
         rows += [0] * (len(self._at) - len(rows))
-        self._slot = torch.tensor(rows, device=device)
+        self._places = torch.tensor(rows, device=device)
         count = len(self.lanes)
         self._bad_step = torch.full((count,), -1, dtype=torch.long, device=device)
 
-    def run(self, first: int, stop: int, count: Callable[[int], None]) -> tuple[list[int], Tensor]:
-        """Steps ``first … stop − 1`` (from 0) for the lanes still alive.
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of parameters and losses."""
+        return self._at.dtype
+
+    def run(self, first: int, batches: Sequence[Batch]) -> tuple[list[int], Tensor]:
+        """A step on each of some batches, for the lanes still alive.
 
         Args:
-            first: The first step.
-            stop: One past the last.
-            count: Called with a number of steps whenever that many more were made.
+            first: The first step, from 0.
+            batches: What they learn from.
 
         Returns:
             The lanes that took part, and their batch losses ``[lane, step]``, each before its
             update; NaN after the step at which a lane diverged.
         """
         taking_part = list(self.lanes)
-        losses = torch.full((len(taking_part), stop - first), torch.nan, dtype=self._at.dtype)
+        with self._noise.drawn():
+            losses = self._block(first, batches).cpu()
+        self._compiler.start()
         row_of = {lane: row for row, lane in enumerate(taking_part)}
-        for begin in range(first, stop, HOUSEKEEPING):
-            end = min(begin + HOUSEKEEPING, stop)
-            if not self.lanes:
-                count(end - begin)
-                continue
-            rows = [row_of[lane] for lane in self.lanes]
-            block = self._block(begin, end).cpu()
-            self._compiler.start()
-            losses[rows, begin - first : end - first] = block
-            count(end - begin)
-            for lane in self._clean_up():
-                losses[row_of[lane], max(self.died[lane] - first, 0) :] = torch.nan
+        for lane in self._clean_up():
+            losses[row_of[lane], self.died[lane] - first :] = torch.nan
         return taking_part, losses
 
-    def _block(self, begin: int, end: int) -> Tensor:
-        """Steps ``begin … end − 1`` of all lanes; their losses ``[lane, step]``.
+    def _block(self, first: int, batches: Sequence[Batch]) -> Tensor:
+        """A step of all lanes on each batch; their losses ``[lane, step]``.
 
         A chunk of lanes makes all these steps before the next one begins: what it works on stays
         in the cache.
         """
         row = 0
         for group in self._groups:
-            group.prepare(begin, end - begin, self._at[row : row + len(group.lanes)])
+            group.prepare(first, len(batches), self._at[row : row + len(group.lanes)])
             row += len(group.lanes)
-        device = self._at.device
-        batches = [
-            torch.stack([self._orders[seed].batch(step) for seed in self._seeds]).to(device)
-            for step in range(begin, end)
-        ]
         chunks = [
             self._chunk(slice(row, row + self._width), batches)
             for row in range(0, len(self._at), self._width)
         ]
         losses, sums = (torch.cat(parts)[: len(self.lanes)] for parts in zip(*chunks, strict=True))
-        steps = torch.arange(begin, end, device=device)
+        end = first + len(batches)
+        steps = torch.arange(first, end, device=self._at.device)
         bad = torch.where(losses.isfinite() & sums.isfinite(), end, steps).amin(1)
         self._bad_step = torch.where(bad < end, bad, -1)
         return losses
 
-    def _chunk(self, chunk: slice, batches: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def _chunk(self, chunk: slice, batches: Sequence[Batch]) -> tuple[Tensor, Tensor]:
         """A chunk's steps: losses and, after each, the sums of the parameters ``[lane, step]``.
 
         A sum is not finite where a parameter is not: a pass over memory just written.
         """
-        at, slots = self._at[chunk], self._slot[chunk]
+        at, places = self._at[chunk], self._places[chunk]
         rest = {name: value[chunk] for name, value in self._rest.items()}
         pieces = [
             (self._grads[place], group.stepper(rows, at[place]))
@@ -167,21 +154,12 @@ class Squad:
         losses = torch.empty(len(batches), self._width, dtype=at.dtype, device=at.device)
         sums = torch.empty_like(losses)
         for i, batch in enumerate(batches):
-            x, y = self._taken(batch[slots])
+            x, y = batch(places)
             losses[i] = self._gradients.losses(at, rest, x, y, self._grads)
             for grads, step in pieces:
                 step(i, grads)
             sums[i] = at.sum(1)
         return losses.T, sums.T
-
-    def _taken(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        """The samples ``chosen [lane, batch]``."""
-        index = chosen.reshape(-1)
-        x, y = (
-            values.index_select(0, index).view(*chosen.shape, *values.shape[1:])
-            for values in (self._samples.x, self._samples.y)
-        )
-        return x, y
 
     def _pieces(self, chunk: slice) -> Iterator[tuple[Group, slice, slice]]:
         """The groups that have lanes in a chunk: which of their rows, and where in the chunk."""
@@ -226,14 +204,15 @@ class Squad:
     def outputs(self, x: Tensor) -> Tensor:
         """What the lanes alive give for ``x [n, …]``: ``[lane, n, …]``."""
         params = self._padded_outputs()
-        parts = [
-            self._gradients.outputs(
-                params[begin : begin + self._width],
-                {n: value[begin : begin + self._width] for n, value in self._rest.items()},
-                x,
-            )
-            for begin in range(0, len(params), self._width)
-        ]
+        with self._noise.drawn():
+            parts = [
+                self._gradients.outputs(
+                    params[begin : begin + self._width],
+                    {n: value[begin : begin + self._width] for n, value in self._rest.items()},
+                    x,
+                )
+                for begin in range(0, len(params), self._width)
+            ]
         return torch.cat(parts)[: len(self.lanes)]
 
     def _padded_outputs(self) -> Tensor:

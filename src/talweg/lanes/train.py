@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from talweg.core import Rule, UserError
+from talweg.core import Rule, UserError, whole_number
 from talweg.data import BatchOrder, as_samples
 from talweg.lanes.asked import OneSchedule, fitting, held_out, lane_schedules, rules_of, seeds_of
 from talweg.lanes.checks import source_for
@@ -65,12 +65,14 @@ def train(
     steps: int | None = None,
     epochs: int | None = None,
     batch_size: int | None = 64,
+    drop_last: bool = False,
     loss: str | Loss | PerSample | None = None,
     strategy: str = "auto",
     schedule: OneSchedule | Sequence[OneSchedule | None] | None = None,
     device: str | torch.device | None = None,
     compile: bool | None = None,  # noqa: A002 - the word PyTorch uses
     evaluate: Mapping[str, Any] | None = None,
+    read_every: int | None = None,
     metrics: Sequence[Metric] = (),
     each: Callable[[Reading], None] | None = None,
 ) -> Run:
@@ -89,7 +91,8 @@ def train(
         seeds: One seed per lane, or a single one for all.
         steps: Updates; 0 gives the initial parameters. Alternatively ``epochs``.
         epochs: Passes over the data.
-        batch_size: Samples per batch; None for full-batch descent.
+        batch_size: Samples per batch; None for full-batch descent, 1 for one sample a step.
+        drop_last: Whether an epoch leaves out a last batch of fewer samples than the others.
         loss: A name, a function ``(output, target)`` that returns one value per sample or a
             scalar, or None: cross-entropy for whole-number targets, mean squared error otherwise.
         strategy: ``"stacked"``: all lanes in one tensor program. ``"serial"``: one after another,
@@ -100,9 +103,11 @@ def train(
         device: Where to compute; None for a GPU if there is one.
         compile: Whether to compile; None goes by the amount of work, so that the same call always
             gives the same numbers.
-        evaluate: Split name → ``(X, y)`` to evaluate at the end of each epoch.
+        evaluate: Split name → ``(X, y)`` to evaluate at each reading.
+        read_every: Steps between readings; None for those of an epoch.
         metrics: What to evaluate there besides the loss.
-        each: Called with a `Reading` before the first step and at the end of each epoch.
+        each: Called with a `Reading` before the first step, after each ``read_every`` steps or
+            epoch, and after the last step.
 
     Raises:
         UserError: For input that cannot be used, in one line.
@@ -121,7 +126,8 @@ def train(
     samples = as_samples(data)
     source = source_for(model, samples)
     notes: list[str] = []
-    total = steps_of(steps, epochs, BatchOrder(len(samples), batch_size, 0).steps_per_epoch)
+    order = BatchOrder(len(samples), batch_size, 0, drop_last=drop_last)
+    total = steps_of(steps, epochs, order.steps_per_epoch)
     engine = Engine(
         source,
         samples,
@@ -130,6 +136,7 @@ def train(
         strategy=strategy,
         device=device,
         compiled=compile,
+        drop_last=drop_last,
         lane_counts=[len(chosen)],
         lane_steps=len(chosen) * total,
         say=notes.append,
@@ -141,6 +148,7 @@ def train(
         schedules,
         held_out(evaluate, samples),
         fitting(metrics, samples),
+        read_every=None if read_every is None else whole_number("read_every", read_every),
     )
     with one_interrupt() as interrupt:
         result = engine.train(plan, each, interrupt.check)
