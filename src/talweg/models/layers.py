@@ -69,8 +69,8 @@ def check_hidden(hidden: Sequence[int]) -> None:
 def one_width(name: str, hidden: Sequence[int]) -> int:
     """The width that all layers share."""
     check_hidden(hidden)
-    if len(set(hidden)) != 1:
-        raise UserError(
-            f"{name} has one or more layers of one width, got hidden={','.join(map(str, hidden))}"
-        )
+    if not hidden:
+        raise UserError(f"{name} needs at least one layer: hidden is empty")
+    if len(set(hidden)) > 1:
+        raise UserError(f"{name} has layers of one width, got hidden={','.join(map(str, hidden))}")
     return hidden[0]
