@@ -1,5 +1,6 @@
 """What a ready model cannot be is told in one line; what it is, by its name."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -72,6 +73,7 @@ def test_one_line_says_what_was_wrong(change: dict[str, object], message: str):
         ({"hidden": 32}, "mlp 64-32-10, relu"),
         ({"hidden": (64,), "layers": 6}, "mlp 64-64-64-64-64-64-64-10, relu"),
         ({"layers": 3, "activation": "leaky_relu"}, "mlp 64-128-128-128-10, leaky-relu"),
+        ({"name": "lstm", "hidden": np.array([16, 16])}, "lstm 8×8-16-16-10"),
         ({"name": "linear"}, "linear 64-10"),
         ({"name": "logistic", "outputs": 2}, "logistic 64-1"),
         ({"name": "softmax", "shape": (3, 8, 8)}, "softmax 192-10"),
