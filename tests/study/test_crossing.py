@@ -102,6 +102,16 @@ def test_models_of_ones_own_and_ready_ones(tmp_path: Path):
     assert first in study.params(0)
 
 
+def test_sizes_and_activation_are_for_those_models_that_take_them(tmp_path: Path):
+    study = talweg.compare(
+        data="iris", models=["linear", "mlp"], hidden=7, activation="tanh", out=tmp_path / "run",
+        **QUICK,
+    )  # fmt: skip
+    assert {each["model"] for each in study.record["contenders"]} == {
+        "linear 4-3", "mlp 4-7-3, tanh",
+    }  # fmt: skip
+
+
 def test_equal_steps_in_place_of_equal_epochs(tmp_path: Path):
     more = {key: value for key, value in QUICK.items() if key != "epochs"}
     study = talweg.compare(
@@ -196,6 +206,7 @@ def test_ctrl_c_between_engines_leaves_what_was_done(tmp_path: Path, monkeypatch
         ({"steps": 10}, "give either epochs or steps"),
         ({"steps": 0, "epochs": None}, "steps must be a whole number of at least 1"),
         ({"layers": 2, "model": small}, "layers shapes a ready model"),
+        ({"models": ["linear", "mlp"], "activations": ["relu", "elu"]}, "cannot be crossed"),
         ({"drop_last": 1}, "drop_last must be"),
         ({"fractions": (0.5, 0.5)}, "three positive numbers"),
     ],
