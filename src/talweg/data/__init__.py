@@ -1,15 +1,18 @@
 """Data: sources, splits, preparation and batches.
 
 `load` reads any source, `split` gives prepared training, validation and test parts, `as_samples`
-takes data as it is given, and `BatchOrder` says which samples make which batch.
+takes data as it is given, `Stream` takes samples as they arrive, and `BatchOrder` says which
+samples make which batch.
 """
 
 from talweg.data.as_given import as_samples
 from talweg.data.batches import BatchOrder
 from talweg.data.bundled import BUNDLED
 from talweg.data.loading import load
+from talweg.data.memory import is_stream
 from talweg.data.samples import Samples
 from talweg.data.splits import Splits, everything, split
+from talweg.data.stream import Stream, stream_of
 from talweg.data.table import Data, Table
 
 __all__ = [
@@ -18,9 +21,12 @@ __all__ = [
     "Data",
     "Samples",
     "Splits",
+    "Stream",
     "Table",
     "as_samples",
     "everything",
+    "is_stream",
     "load",
     "split",
+    "stream_of",
 ]

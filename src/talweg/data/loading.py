@@ -13,7 +13,7 @@ from talweg.core import UserError, choose, counted
 from talweg.data.bundled import BUNDLED
 from talweg.data.columns import missing_in
 from talweg.data.files import READERS, from_file
-from talweg.data.memory import from_dataset, from_frame, from_pair, is_frame, is_pair
+from talweg.data.memory import from_dataset, from_frame, from_pair, is_frame, is_pair, is_stream
 from talweg.data.raw import Raw, from_matrix
 from talweg.data.samples import Samples
 from talweg.data.table import KINDS, LARGEST, Data, Features, Table, check_lengths, take
@@ -96,6 +96,11 @@ def _read(source: Any, target: str | int | None) -> Raw:
         return from_dataset(source)
     if isinstance(source, DataLoader):
         raise UserError("data must be a data set, not a DataLoader: give its .dataset")
+    if is_stream(source):
+        raise UserError(
+            f"{type(source).__name__} is a stream, without rows to split: collect its samples "
+            f"first, as (X, y), or learn from it as it arrives by talweg.lanes.train"
+        )
     raise UserError(
         f"data must be a name ({', '.join(BUNDLED)}), a file ({', '.join(READERS)}), (X, y), "
         f"a data frame or a PyTorch Dataset, got {type(source).__name__}"

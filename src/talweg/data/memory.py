@@ -1,5 +1,6 @@
 """Data that is already in memory: arrays, tensors, data frames, lists, PyTorch data sets."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,14 @@ def is_frame(source: object) -> bool:
 def is_pair(source: object) -> bool:
     """Whether something is ``(X, y)``."""
     return isinstance(source, (tuple, list)) and len(source) == 2
+
+
+def is_stream(source: object) -> bool:
+    """Whether something gives samples one after another, and never says how many there are."""
+    if isinstance(source, (DataLoader, IterableDataset)):
+        return True
+    has_rows = hasattr(source, "__len__") or hasattr(source, "__getitem__")
+    return isinstance(source, Iterable) and not has_rows
 
 
 def columns_of(frame: Any) -> dict[str, Any]:
@@ -78,7 +87,8 @@ def tensors_of(dataset: Dataset[Any]) -> tuple[Tensor, Tensor]:
     if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
         raise UserError(
             f"the data set must be map-style, with a length, got {type(dataset).__name__}: "
-            f"collect its samples first, as (X, y)"
+            f"collect its samples first, as (X, y), or learn from it as it arrives by "
+            f"talweg.lanes.train"
         )
     if len(dataset) == 0:  # type: ignore[arg-type]
         raise UserError("the data set is empty")

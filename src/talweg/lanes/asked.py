@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 from talweg.core import Rule, UserError, choose, whole_number
 from talweg.data import Samples, as_samples
 from talweg.lanes.checks import check_alike
+from talweg.lanes.scheduled import needs_length
 from talweg.metrics import Metric
 from talweg.rules import named
 from talweg.schedules import Schedule, schedule_of
@@ -76,8 +77,30 @@ def lane_schedules(
     return each
 
 
-def held_out(evaluate: Mapping[str, Any] | None, trained: Samples) -> dict[str, Samples]:
+def check_endless(schedules: Sequence[Mapping[str, Schedule]]) -> None:
+    """Complains of schedules that need to know how long a run is which nobody knows.
+
+    Raises:
+        UserError: If there is one.
+    """
+    for own in schedules:
+        for name, schedule in own.items():
+            if needs_length(schedule):
+                raise UserError(
+                    f"the schedule of {name} goes by the length of the run, which a stream does "
+                    f"not tell: give steps, or a schedule whose lengths are all in steps"
+                )
+
+
+def held_out(
+    evaluate: Mapping[str, Any] | None, trained: Samples, classes: int | None = None
+) -> dict[str, Samples]:
     """The samples to evaluate on, by name.
+
+    Args:
+        evaluate: What was asked for.
+        trained: What is trained on.
+        classes: How many there are; None to go by the samples trained on.
 
     Raises:
         UserError: If they are not like those trained on.
@@ -86,7 +109,7 @@ def held_out(evaluate: Mapping[str, Any] | None, trained: Samples) -> dict[str, 
         raise UserError(f"evaluate must be {{name: (X, y)}}, got {type(evaluate).__name__}")
     found = {name: as_samples(samples) for name, samples in (evaluate or {}).items()}
     for name, samples in found.items():
-        check_alike(name, samples, trained)
+        check_alike(name, samples, trained, classes)
     return found
 
 

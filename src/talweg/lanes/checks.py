@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from talweg.core import UserError, first_line
-from talweg.data import Samples
+from talweg.data import Samples, Stream
 from talweg.losses import Loss, PerSample, loss_for
 from talweg.models import MODELS, Model, ModelSource, ready_source, source_of
 
@@ -21,7 +21,7 @@ def output_of(module: nn.Module, x: Tensor) -> Tensor:
     module.eval()
     try:
         with torch.no_grad():
-            output = module(x)
+            output = module(x.clone())  # some models work on their input in place
     except Exception as error:
         raise UserError(
             f"the model cannot take a batch of shape {list(x.shape)}: {first_line(error)}"
@@ -78,8 +78,21 @@ def _long(values: Tensor) -> list[int]:
     return [side for side in values.shape[1:] if side != 1]
 
 
-def check_alike(name: str, held_out: Samples, trained: Samples) -> None:
+def classes_of(loss: Loss, module: nn.Module, samples: Samples) -> int | None:
+    """How many classes a model tells apart; None if the loss is not one for classes."""
+    if loss.output == "classes":
+        return output_of(module, samples.x[:2]).shape[1]
+    return 2 if loss.output == "one" else None
+
+
+def check_alike(name: str, held_out: Samples, trained: Samples, classes: int | None) -> None:
     """Complains of held-out samples that are not like those trained on.
+
+    Args:
+        name: What they are called.
+        held_out: What would be evaluated on.
+        trained: What is trained on.
+        classes: How many there are; None to go by the samples trained on.
 
     Raises:
         UserError: If shapes or kinds of target differ, or a class is unknown.
@@ -92,10 +105,13 @@ def check_alike(name: str, held_out: Samples, trained: Samples) -> None:
             )
     if held_out.y.is_floating_point() != trained.y.is_floating_point():
         raise UserError(f"y of {name!r} is {held_out.y.dtype}, but {trained.y.dtype} is trained on")
-    if not trained.y.is_floating_point() and held_out.y.max() > trained.y.max():
+    if trained.y.is_floating_point():
+        return
+    highest = int(trained.y.max()) if classes is None else classes - 1
+    if held_out.y.max() > highest:
         raise UserError(
             f"y of {name!r} has class {int(held_out.y.max())}, "
-            f"but the highest trained on is {int(trained.y.max())}"
+            f"but the highest trained on is {highest}"
         )
 
 
@@ -107,7 +123,7 @@ def sizes_of(samples: Samples) -> tuple[int, int]:
     return inputs, int(samples.y.max()) + 1
 
 
-def source_for(model: Model | ModelSource, samples: Samples) -> ModelSource:
+def source_for(model: Model | ModelSource, samples: Samples | Stream) -> ModelSource:
     """Where models for some samples come from; a name is one of `MODELS`, of their size.
 
     Raises:
@@ -115,6 +131,11 @@ def source_for(model: Model | ModelSource, samples: Samples) -> ModelSource:
     """
     if not isinstance(model, str) or model not in MODELS:
         return source_of(model)
+    if isinstance(samples, Stream):
+        raise UserError(
+            f"{model} takes its size from data, which a stream does not show before it begins: "
+            f"pass a callable, such as lambda: talweg.models.mlp(64, 10)"
+        )
     if not samples.x.is_floating_point():
         raise UserError(
             f"{model} takes numbers, but x is {samples.x.dtype}, which are indices: "

@@ -11,16 +11,15 @@ from talweg.core import Compiled
 MALLOC_TRIM_THRESHOLD, MALLOC_MMAP_THRESHOLD = -1, -3
 
 
-def worth_compiling(lane_steps: int, parameters: int, batch: int) -> bool:
-    """Whether compiling pays for itself, from the amount of work alone.
+def worth_compiling(parameters: int, batch: int) -> int:
+    """The steps, of all lanes together, that must be to come for compiling to pay for itself.
 
     It must not depend on a measurement: the same call has to give the same numbers, and compiled
     and plain kernels round differently. A lane's plain step takes about 60 µs plus six operations
     per parameter and sample at 50 per nanosecond; compiling takes a few seconds from a warm cache
     and about 20 from an empty one, and saves more than half of each step.
     """
-    plain_seconds = lane_steps * (60e-6 + 6 * parameters * batch / 50e9)
-    return plain_seconds > 8
+    return int(8 / (60e-6 + 6 * parameters * batch / 50e9))
 
 
 _shared: dict[Hashable, "Compiled"] = {}
@@ -29,25 +28,28 @@ _shared: dict[Hashable, "Compiled"] = {}
 class Compiler:
     """Compiles an engine's functions, if that is wanted.
 
-    Compiling takes seconds. Until `start` is called every function runs as it is written, so that
-    there is something to look at, and to keep on Ctrl-C, before.
+    Compiling takes seconds. Until steps have been made every function runs as it is written, so
+    that there is something to look at, and to keep on Ctrl-C, before.
 
     Args:
         wanted: Whether to compile.
         say: Told, in one line each, when compiling begins and what fails to compile.
+        wait: Steps to wait for, of all lanes together.
     """
 
-    def __init__(self, wanted: bool, say: Callable[[str], None]) -> None:
+    def __init__(self, wanted: bool, say: Callable[[str], None], wait: int = 0) -> None:
         self._wanted = wanted
         self._say = say
+        self._wait = wait
         self._started = False
         self._complained = False
 
-    def start(self) -> None:
-        """From now on functions are compiled at their next call."""
-        if self._wanted and not self._started:
+    def made(self, lane_steps: int) -> None:
+        """Told of steps; once there are enough, functions are compiled at their next call."""
+        self._wait -= lane_steps
+        if self._wanted and not self._started and self._wait < 0:
+            self._started = True
             self._say("compiling: a few seconds, half a minute the first time on a machine")
-        self._started = True
 
     def __call__(
         self, plain: Callable[..., Any], dynamic: bool, key: Hashable = None

@@ -1,21 +1,21 @@
 """The engine: one model, one training set, and any number of lanes over them."""
 
+import math
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from talweg.core import UserError, choose, missing_compiler
-from talweg.data import BatchOrder, Samples
-from talweg.lanes.checks import fitting_loss
+from talweg.core import UserError, choose, counted, missing_compiler
+from talweg.data import Samples, Stream
+from talweg.lanes.checks import classes_of, fitting_loss
 from talweg.lanes.compiling import Compiler, keep_freed_memory, worth_compiling
 from talweg.lanes.evaluate import Reader, Reading
-from talweg.lanes.feed import Feed, FromSamples, cast
+from talweg.lanes.feed import FromSamples, FromStream, Supply, cast
 from talweg.lanes.gradients import OneModule, Stacked
 from talweg.lanes.layout import layout_of
 from talweg.lanes.noise import Noise
-from talweg.lanes.plan import Lane, Plan, Result
+from talweg.lanes.plan import Lane, Plan, Result, seeds_among
 from talweg.lanes.squad import Squad, Start
 from talweg.lanes.stackable import trial_alone, why_not
 from talweg.lanes.training import Training
@@ -24,6 +24,8 @@ from talweg.models import ModelSource
 from talweg.schedules import Span
 
 STRATEGIES = ("auto", "stacked", "serial")
+LONG = 1_000_000
+"""What a schedule is told of the length of a run that nobody knows; see `needs_length`."""
 CHUNK_BYTES = 2_000_000
 """Parameters of the lanes that go through the model together: what stays in a core's cache."""
 
@@ -33,7 +35,7 @@ class Engine:
 
     Args:
         source: Where models come from.
-        samples: What is trained on.
+        samples: What is trained on; a stream serves one call of `train`.
         loss: A name, a function, or None for the usual one.
         batch_size: Samples per batch; None for all of them.
         strategy: ``"stacked"``, ``"serial"`` or ``"auto"``.
@@ -41,14 +43,15 @@ class Engine:
         compiled: Whether to compile; None to go by the amount of work.
         drop_last: Whether an epoch leaves out a last batch of fewer samples than the others.
         lane_counts: The numbers of lanes that calls will train, for a width that fits them all.
-        lane_steps: Steps of all lanes that calls will make, to decide whether compiling pays.
+        lane_steps: Steps of all lanes that calls will make, to decide whether compiling pays; None
+            if that is not known, which has it wait until it does.
         say: Told what the engine decides, one line each.
     """
 
     def __init__(
         self,
         source: ModelSource,
-        samples: Samples,
+        samples: Samples | Stream,
         *,
         loss: str | Loss | PerSample | None,
         batch_size: int | None,
@@ -57,7 +60,7 @@ class Engine:
         compiled: bool | None,
         drop_last: bool = False,
         lane_counts: Sequence[int],
-        lane_steps: int,
+        lane_steps: int | None,
         say: Callable[[str], None],
     ) -> None:
         if strategy not in STRATEGIES:
@@ -67,22 +70,27 @@ class Engine:
         self._starts: dict[int, Start] = {}
         self.module = self._build(0)
         self.layout = layout_of(self.module)
-        self.samples = self._cast(samples)
+        self._supply = self._supplied(samples, batch_size, drop_last)
+        self.samples, self.batch = self._supply.samples, self._supply.batch
+        self.epoch_steps = self._supply.epoch_steps
         self.loss = fitting_loss(loss, self.module, self.samples)
-        self._order = partial(BatchOrder, len(samples), batch_size, drop_last=drop_last)
-        order = self._order(seed=0)
-        self.epoch_steps, self.batch = order.steps_per_epoch, order.batch_size
-        self._leftover = 0 if drop_last else len(samples) % self.batch
+        if isinstance(self._supply, FromStream):
+            self._supply.classes = self.classes
         self._say = say
         keep_freed_memory()
         self._check_seeds()
         self._check_batches()
         self.strategy = self._choose(strategy)
         self.width = choose_width(lane_counts, self.layout.size, self.device)
-        to_compile = self._to_compile(compiled, lane_steps)
-        self._compiler = Compiler(to_compile, say)
+        enough = worth_compiling(self.layout.size, self.batch)
+        waits = lane_steps is None and compiled is None
+        to_compile = self._to_compile(
+            waits or (lane_steps or 0) > enough if compiled is None else compiled
+        )
+        self._compiler = Compiler(to_compile, say, wait=enough if waits else 0)
         if self.strategy == "stacked":
             how = "compiled" if to_compile else "uncompiled"
+            how += " once that pays" if to_compile and waits else ""
             say(f"lanes are stacked, {self.width} at a time, {how}")
             self._stacked = Stacked(self.module, self.layout, self.loss, self.batch, self._compiler)
         else:
@@ -104,51 +112,70 @@ class Engine:
                 those that diverged counted as if they had gone on.
         """
         packs = [plan.lanes] if self.strategy == "stacked" else [[lane] for lane in plan.lanes]
-        losses = torch.full((len(plan.lanes), plan.steps), torch.nan, dtype=self.layout.dtype)
+        together = [packs] if isinstance(self._supply, FromStream) else [[pack] for pack in packs]
+        reader = each and self._reader(plan, each)
+        every = plan.read_every or self.epoch_steps or math.inf
+        found: list[tuple[list[int], Tensor]] = []
         states: dict[int, tuple[Tensor, dict[str, Tensor]]] = {}
         died: dict[int, int] = {}
-        reader = each and self._reader(plan, each)
-        every = plan.read_every or self.epoch_steps
-        for pack in packs:
-            seeds = sorted({lane.seed for lane in pack})
-            squad = self._squad(pack, seeds, plan)
-            training = Training(
-                [squad], self._feed(seeds), plan.steps, every, reader, tick or _nobody
-            )
-            found = training.run()
-            rows = [lane - plan.first_lane for lane in training.lanes]
-            losses[rows, : found.shape[1]] = found
-            died |= squad.died
-            if plan.keep:
-                states |= squad.states()
-        return Result(losses, died, states)
+        for some in together:
+            squads = [self._squad(pack, plan) for pack in some]
+            feed = self._supply.feed(seeds_among(lane for pack in some for lane in pack))
+            training = Training(squads, feed, plan.steps, every, reader, tick or _nobody)
+            found.append((training.lanes, training.run()))
+            for squad in squads:
+                died |= squad.died
+                if plan.keep:
+                    states |= squad.states()
+        if isinstance(self._supply, FromStream):
+            self._say_what_came(self._supply, plan, found[0][1].shape[1])
+        return Result(self._table(plan, found), died, states)
+
+    def _table(self, plan: Plan, found: Sequence[tuple[list[int], Tensor]]) -> Tensor:
+        """All losses ``[lane, step]``: of a stream as many as were made, else NaN to the end."""
+        steps = found[0][1].shape[1] if self.epoch_steps is None else plan.steps or 0
+        table = torch.full((len(plan.lanes), steps), torch.nan, dtype=self.layout.dtype)
+        for lanes, losses in found:
+            table[[lane - plan.first_lane for lane in lanes], : losses.shape[1]] = losses
+        return table
+
+    def _say_what_came(self, stream: FromStream, plan: Plan, steps: int) -> None:
+        how = "the stream ended after" if stream.is_over else "learned from"
+        self._say(f"{how} {counted(stream.given, 'sample')} in {counted(steps, 'step')}")
+        if len(set(plan.seeds)) > 1:
+            self._say("a stream feeds all lanes alike: seeds differ in initialisation alone")
 
     def _reader(self, plan: Plan, each: Callable[[Reading], None]) -> Reader:
         scale = torch.ones(()) if plan.scale is None else plan.scale
         return Reader(
             each,
-            self.epoch_steps,
+            self.epoch_steps or math.inf,
             {name: self._cast(samples) for name, samples in plan.evaluate.items()},
             self.loss,
             plan.metrics,
             scale.to(self.device),
         )
 
-    def _feed(self, seeds: Sequence[int]) -> Feed:
-        return FromSamples(self.samples, [self._order(seed=seed) for seed in seeds])
-
-    def _squad(self, lanes: Sequence[Lane], seeds: Sequence[int], plan: Plan) -> Squad:
+    def _squad(self, lanes: Sequence[Lane], plan: Plan) -> Squad:
         first = lanes[0].seed
+        steps = LONG if plan.steps is None else plan.steps
         return Squad(
             lanes,
-            {seed: self.start(seed) for seed in seeds},
+            {seed: self.start(seed) for seed in seeds_among(lanes)},
             self.layout,
             self._stacked or OneModule(self._build(first), self.layout, self.loss),
             self.width if self.strategy == "stacked" else 1,
-            Span(plan.steps, self.epoch_steps),
+            Span(steps, self.epoch_steps or steps),
             self._compiler,
             Noise(first, self.device),
         )
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes a stream may have; None where the samples show it."""
+        if self.epoch_steps is not None:
+            return None
+        return classes_of(self.loss, self.module, self.samples)
 
     def start(self, seed: int) -> Start:
         """Where the lanes of a seed begin."""
@@ -163,6 +190,13 @@ class Engine:
         if seed != 0 and layout_of(module) != self.layout:
             raise UserError("the model must have the same parameters every time it is built")
         return module
+
+    def _supplied(
+        self, samples: Samples | Stream, batch_size: int | None, drop_last: bool
+    ) -> Supply:
+        if isinstance(samples, Stream):
+            return FromStream(samples, batch_size, drop_last, self._cast)
+        return FromSamples(self._cast(samples), batch_size, drop_last)
 
     def _cast(self, samples: Samples) -> Samples:
         return cast(samples, self.layout.dtype, self.device)
@@ -183,7 +217,11 @@ class Engine:
         if pairs and all(torch.equal(a, b) for a, b in pairs):
             self._say(
                 "the model starts from the same parameters with every seed: "
-                "seeds differ in the order of batches alone"
+                + (
+                    "seeds differ in the order of batches alone"
+                    if self.epoch_steps
+                    else "seeds make no difference"
+                )
             )
 
     def _check_batches(self) -> None:
@@ -193,15 +231,11 @@ class Engine:
             trial_alone(lambda: self._build(0), self.layout, self.loss, *self._few(batch))
 
         trial(self.batch)
-        if self._leftover == 1:
+        if self._supply.leaves_one:
             try:
                 trial(1)
             except UserError as error:
-                raise UserError(
-                    f"{error}; batches of {self.batch} leave one of the "
-                    f"{len(self.samples)} samples for the last of an epoch: choose another "
-                    f"batch_size, or drop_last"
-                ) from error
+                raise UserError(f"{error}; {self._supply.leaves_one}") from error
 
     def _choose(self, asked: str) -> str:
         """``"stacked"`` or ``"serial"``."""
@@ -215,9 +249,8 @@ class Engine:
         self._say(f"this model cannot be stacked: {reason}")
         return "serial"
 
-    def _to_compile(self, asked: bool | None, lane_steps: int) -> bool:
-        work_pays = worth_compiling(lane_steps, self.layout.size, self.batch)
-        wanted = self.strategy == "stacked" and (work_pays if asked is None else asked)
+    def _to_compile(self, asked: bool) -> bool:
+        wanted = self.strategy == "stacked" and asked
         if wanted and self.device.type == "cpu":
             missing = missing_compiler()
             if missing:

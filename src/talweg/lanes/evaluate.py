@@ -22,7 +22,7 @@ class Reading:
     Args:
         lanes: Their numbers.
         step: Updates made so far.
-        epoch: The same in passes over the training samples.
+        epoch: The same in passes over the training samples; 0 for those of a stream.
         values: ``(split, metric)`` → one value per lane.
     """
 
@@ -37,7 +37,7 @@ class Reader:
 
     Args:
         each: Told; an exception that it raises stops the training.
-        epoch_steps: Steps of an epoch.
+        epoch_steps: Steps of an epoch; infinite for a stream.
         held_out: Split name → samples to evaluate on.
         loss: The loss.
         metrics: What to evaluate besides it.

@@ -1,16 +1,21 @@
 """Where the batches of lanes come from."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import chain, islice
 from typing import Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 
 from talweg.core import UserError
-from talweg.data import BatchOrder, Samples
+from talweg.data import BatchOrder, Samples, Stream
 
 BLOCK = 100
 """Steps that lanes make before it is looked which of them diverged, at most."""
+
+AHEAD = 8
+"""Batches of a stream that are drawn before the first of them is learned from, at most."""
 
 Batch: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor]]
 """``places [lane] -> x [lane, batch, …], y [lane, batch, …]``: the batch of one step, for lanes
@@ -30,13 +35,55 @@ class Feed(Protocol):
         ...
 
 
+class Supply(Protocol):
+    """What an engine trains on.
+
+    Attributes:
+        samples: What models are tried on, as lanes get it: all samples, or the first batch.
+        batch: Samples in a full batch.
+        epoch_steps: Steps of a pass; None where the end is not known.
+        leaves_one: Why a batch of one sample may come among larger ones; empty if none can.
+    """
+
+    samples: Samples
+    batch: int
+    epoch_steps: int | None
+    leaves_one: str
+
+    def feed(self, seeds: Sequence[int]) -> Feed:
+        """What lanes of these seeds get; places of batches are those of the seeds."""
+        ...
+
+
 class FromSamples:
-    """Batches of samples that are visited again in every epoch; each seed has an order of its own.
+    """Samples that are visited again in every epoch, by each seed in an order of its own.
 
     Args:
-        samples: What is trained on.
-        orders: The order of batches of each seed.
+        samples: All of them.
+        batch_size: Samples per batch; None for all.
+        drop_last: Whether an epoch leaves out a last batch of fewer samples.
     """
+
+    def __init__(self, samples: Samples, batch_size: int | None, drop_last: bool) -> None:
+        self.samples = samples
+        self._order = partial(BatchOrder, len(samples), batch_size, drop_last=drop_last)
+        order = self._order(0)
+        self.batch = order.batch_size
+        self.epoch_steps: int | None = order.steps_per_epoch
+        self.leaves_one = ""
+        if len(samples) % self.batch == 1 and not drop_last:
+            self.leaves_one = (
+                f"batches of {self.batch} leave one of the {len(samples)} samples for the last "
+                f"of an epoch: choose another batch_size, or drop_last"
+            )
+
+    def feed(self, seeds: Sequence[int]) -> Feed:
+        """See `Supply.feed`."""
+        return _Orders(self.samples, [self._order(seed) for seed in seeds])
+
+
+class _Orders:
+    """Batches in the order of each of some seeds."""
 
     def __init__(self, samples: Samples, orders: Sequence[BatchOrder]) -> None:
         self._samples = samples
@@ -59,6 +106,81 @@ class FromSamples:
             return x, y
 
         return batch
+
+
+class FromStream:
+    """Samples that arrive once: every lane gets the same batches.
+
+    Args:
+        stream: What arrives. The first batch is drawn at once, and given to the lanes first.
+        batch_size: Samples per batch.
+        drop_last: Whether a last batch of fewer samples is left out.
+        cast: Brings samples to the model's device and type.
+
+    Attributes:
+        classes: How many classes the model tells apart; None if targets are no classes.
+        given: Samples that lanes have got.
+        is_over: Whether there are no more.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        batch_size: int | None,
+        drop_last: bool,
+        cast: Callable[[Samples], Samples],
+    ) -> None:
+        arriving = stream.batches(batch_size, drop_last=drop_last)
+        first = next(arriving, None)
+        if first is None:
+            raise UserError("the stream ended before its first batch")
+        self._arriving = chain([first], arriving)
+        self._cast = cast
+        self.samples = cast(first)
+        self.batch = len(first)
+        self.epoch_steps: int | None = None
+        self.leaves_one = ""
+        if self.batch > 1 and not drop_last:
+            self.leaves_one = "the last batch of a stream may have one alone: pass drop_last=True"
+        self.classes: int | None = None
+        self.given = 0
+        self.is_over = False
+
+    def feed(self, seeds: Sequence[int]) -> Feed:  # noqa: ARG002 - all seeds get the same
+        """See `Supply.feed`."""
+        return self
+
+    def block(self, first: int, most: float) -> list[Batch]:  # noqa: ARG002 - it cannot go back
+        """See `Feed.block`."""
+        wanted = int(min(most, AHEAD))
+        batches = [self._batch(samples) for samples in islice(self._arriving, wanted)]
+        self.is_over = len(batches) < wanted
+        return batches
+
+    def _batch(self, samples: Samples) -> Batch:
+        found = self._cast(samples)
+        if self.classes is not None:
+            self._check_classes(found.y, self.classes)
+        self.given += len(found)
+
+        def batch(places: Tensor) -> tuple[Tensor, Tensor]:
+            x, y = (
+                values.expand(len(places), *values.shape).clone(
+                    memory_format=torch.contiguous_format
+                )
+                for values in (found.x, found.y)
+            )
+            return x, y
+
+        return batch
+
+    def _check_classes(self, y: Tensor, classes: int) -> None:
+        low, high = (int(value) for value in y.aminmax())
+        if low < 0 or high >= classes:
+            raise UserError(
+                f"samples {self.given + 1:,} to {self.given + len(y):,} of the stream have class "
+                f"{low if low < 0 else high}, but the model knows 0 to {classes - 1}"
+            )
 
 
 def cast(samples: Samples, dtype: torch.dtype, device: torch.device) -> Samples:

@@ -1,6 +1,6 @@
 """What an engine is asked to do, and what comes of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -35,7 +35,7 @@ class Plan:
     Args:
         rules: One rule per lane.
         seeds: One seed per lane.
-        steps: Updates.
+        steps: Updates; of a stream, at most so many, or None for as many as it has batches.
         schedules: Hyperparameter name → schedule, for each lane; empty if none has any.
         evaluate: Split name → samples to evaluate on at each reading.
         metrics: What to evaluate besides the loss.
@@ -48,7 +48,7 @@ class Plan:
 
     rules: Sequence[Rule]
     seeds: Sequence[int]
-    steps: int
+    steps: int | None
     schedules: Sequence[Mapping[str, Schedule]]
     evaluate: Mapping[str, Samples]
     metrics: Sequence[Metric] = ()
@@ -72,7 +72,7 @@ class Result:
     """What came of a plan.
 
     Attributes:
-        losses: ``[lane, step]``.
+        losses: ``[lane, step]``, of the steps asked for; of a stream, of those made.
         died: Lane → step at which it diverged.
         states: Lane → its last parameters ``[parameter]`` and everything else; empty if the plan
             said not to keep them.
@@ -81,6 +81,11 @@ class Result:
     losses: Tensor
     died: dict[int, int]
     states: dict[int, tuple[Tensor, dict[str, Tensor]]]
+
+
+def seeds_among(lanes: Iterable[Lane]) -> list[int]:
+    """The seeds of some lanes, each once, ascending."""
+    return sorted({lane.seed for lane in lanes})
 
 
 def steps_of(steps: int | None, epochs: int | None, epoch_steps: int) -> int:
@@ -94,3 +99,17 @@ def steps_of(steps: int | None, epochs: int | None, epoch_steps: int) -> int:
     if steps is not None:
         return whole_number("steps", steps, at_least=0)
     return whole_number("epochs", epochs, at_least=0) * epoch_steps
+
+
+def stream_steps_of(steps: int | None, epochs: int | None) -> int | None:
+    """The largest number of steps on a stream; None for as many as it has batches.
+
+    Raises:
+        UserError: If epochs are given, or steps are no whole number.
+    """
+    if epochs is not None:
+        raise UserError(
+            "a stream is passed over once and has no epochs: give steps, or neither to go on "
+            "until it ends"
+        )
+    return None if steps is None else whole_number("steps", steps, at_least=0)

@@ -80,3 +80,15 @@ def _grouped(schedules: Iterable[Schedule | None]) -> list[tuple[Schedule, list[
         else:
             groups.append((schedule, [lane]))
     return groups
+
+
+def needs_length(schedule: Schedule) -> bool:
+    """Whether a schedule's values depend on how long the run is, or an epoch."""
+    steps = torch.cat([torch.arange(2000.0), torch.logspace(3.4, 8, 200).round()])
+    steps = steps.double().view(-1, 1, 1)
+    start = torch.ones(1, 1, dtype=torch.float64)
+    short, long = (
+        torch.as_tensor(schedule(start, steps, Span(length, length)), dtype=torch.float64)
+        for length in (1_000, 1_000_000)
+    )
+    return not torch.allclose(short, long, rtol=0, atol=0, equal_nan=True)

@@ -37,7 +37,7 @@ class Squad:
         gradients: How losses and gradients are computed.
         width: Lanes per call of ``gradients``.
         span: How long the run is.
-        compiler: What may compile updates; started after the first block of steps.
+        compiler: What may compile updates; told of the steps that are made.
         noise: What lanes draw from while they train.
     """
 
@@ -113,7 +113,7 @@ class Squad:
         taking_part = list(self.lanes)
         with self._noise.drawn():
             losses = self._block(first, batches).cpu()
-        self._compiler.start()
+        self._compiler.made(losses.numel())
         row_of = {lane: row for row, lane in enumerate(taking_part)}
         for lane in self._clean_up():
             losses[row_of[lane], self.died[lane] - first :] = torch.nan
@@ -209,7 +209,7 @@ class Squad:
                 self._gradients.outputs(
                     params[begin : begin + self._width],
                     {n: value[begin : begin + self._width] for n, value in self._rest.items()},
-                    x,
+                    x.clone(),
                 )
                 for begin in range(0, len(params), self._width)
             ]

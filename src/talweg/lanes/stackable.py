@@ -109,10 +109,10 @@ def _trial(
     at = params.expand(lanes, -1).clone()
     own = {name: value.expand(lanes, *value.shape).clone() for name, value in rest.items()}
     grads = torch.zeros_like(at)
-    xs, ys = (values.expand(lanes, *values.shape) for values in (x, y))
+    xs, ys = (values.expand(lanes, *values.shape).clone() for values in (x, y))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(noise)
         losses = gradients.losses(at, own, xs, ys, grads)
-        outputs = gradients.outputs(at, own, x)
+        outputs = gradients.outputs(at, own, x.clone())
     buffers = [value[-1].to(at.dtype).reshape(-1) for value in own.values()]
     return Trial(losses[-1], grads[-1], outputs[-1], torch.cat([at[-1][:0], *buffers]))

@@ -8,13 +8,21 @@ import torch
 from torch import Tensor
 
 from talweg.core import Rule, UserError, whole_number
-from talweg.data import BatchOrder, as_samples
-from talweg.lanes.asked import OneSchedule, fitting, held_out, lane_schedules, rules_of, seeds_of
+from talweg.data import BatchOrder, Samples, Stream, as_samples, is_stream, stream_of
+from talweg.lanes.asked import (
+    OneSchedule,
+    check_endless,
+    fitting,
+    held_out,
+    lane_schedules,
+    rules_of,
+    seeds_of,
+)
 from talweg.lanes.checks import source_for
 from talweg.lanes.engine import Engine
 from talweg.lanes.evaluate import Reading
 from talweg.lanes.interrupts import one_interrupt
-from talweg.lanes.plan import Plan, Result, steps_of
+from talweg.lanes.plan import Plan, Result, steps_of, stream_steps_of
 from talweg.losses import Loss, PerSample
 from talweg.metrics import Metric
 from talweg.models import Model
@@ -26,7 +34,9 @@ class Run:
 
     Attributes:
         losses: ``[lane, step]``: each step's training loss before its update, at the point where
-            the gradient was taken; NaN after a lane diverged.
+            the gradient was taken; NaN after a lane diverged. Of a stream there are as many as
+            steps were made, each on samples never seen before: the online, or prequential, loss,
+            which needs no held-out samples.
         status: Per lane ``"ok"`` or ``"diverged at step N"``, steps counted from 1.
         strategy: How the lanes were run: ``"stacked"`` or ``"serial"``.
         notes: What the engine decided, in sentences.
@@ -81,18 +91,28 @@ def train(
     Lanes of one seed share their initialisation and the order of their batches. A lane whose loss
     or parameters are no longer finite stops there; the others do not notice.
 
+    A stream is passed over once: every batch goes to all lanes, and then it is gone. Lanes share
+    the order of batches whatever their seeds, which differ in initialisation alone. Training ends
+    with the stream, or after ``steps``, for which not a sample too many is drawn, or when all lanes
+    have diverged. A few batches are held at a time.
+
     Args:
         model: A callable that returns a module (it is called once per seed, after seeding torch),
             a module to re-initialise, ``"file.py:name"``, or a name in `talweg.models.MODELS`.
         data: ``(X, y)``, a torch Dataset, a file or a name; all of it is trained on. Arrays,
             tensors and Datasets are taken as they are, tables and named data are encoded and
-            scaled.
+            scaled. Or a stream: an IterableDataset, a generator or any other iterable of unknown
+            length gives samples ``(x, y)``, a DataLoader gives batches of them, and
+            `talweg.data.Stream` says which for the rest.
         rules: One rule, or name of a rule, per lane.
         seeds: One seed per lane, or a single one for all.
-        steps: Updates; 0 gives the initial parameters. Alternatively ``epochs``.
+        steps: Updates; 0 gives the initial parameters. Alternatively ``epochs``; a stream needs
+            neither.
         epochs: Passes over the data.
         batch_size: Samples per batch; None for full-batch descent, 1 for one sample a step.
-        drop_last: Whether an epoch leaves out a last batch of fewer samples than the others.
+            Batches of a DataLoader are taken as they come.
+        drop_last: Whether an epoch, or a stream, leaves out a last batch of fewer samples than
+            the others.
         loss: A name, a function ``(output, target)`` that returns one value per sample or a
             scalar, or None: cross-entropy for whole-number targets, mean squared error otherwise.
         strategy: ``"stacked"``: all lanes in one tensor program. ``"serial"``: one after another,
@@ -104,7 +124,8 @@ def train(
         compile: Whether to compile; None goes by the amount of work, so that the same call always
             gives the same numbers.
         evaluate: Split name → ``(X, y)`` to evaluate at each reading.
-        read_every: Steps between readings; None for those of an epoch.
+        read_every: Steps between readings; None for those of an epoch, or none but the first
+            and the last of a stream.
         metrics: What to evaluate there besides the loss.
         each: Called with a `Reading` before the first step, after each ``read_every`` steps or
             epoch, and after the last step.
@@ -123,13 +144,12 @@ def train(
     chosen = rules_of(rules)
     all_seeds = seeds_of(seeds, len(chosen))
     schedules = lane_schedules(schedule, chosen)
-    samples = as_samples(data)
-    source = source_for(model, samples)
+    samples, total = _given(data, steps, epochs, batch_size, drop_last)
+    if total is None:
+        check_endless(schedules)
     notes: list[str] = []
-    order = BatchOrder(len(samples), batch_size, 0, drop_last=drop_last)
-    total = steps_of(steps, epochs, order.steps_per_epoch)
     engine = Engine(
-        source,
+        source_for(model, samples),
         samples,
         loss=loss,
         batch_size=batch_size,
@@ -138,7 +158,7 @@ def train(
         compiled=compile,
         drop_last=drop_last,
         lane_counts=[len(chosen)],
-        lane_steps=len(chosen) * total,
+        lane_steps=None if total is None else len(chosen) * total,
         say=notes.append,
     )
     plan = Plan(
@@ -146,8 +166,8 @@ def train(
         all_seeds,
         total,
         schedules,
-        held_out(evaluate, samples),
-        fitting(metrics, samples),
+        held_out(evaluate, engine.samples, engine.classes),
+        fitting(metrics, engine.samples),
         read_every=None if read_every is None else whole_number("read_every", read_every),
     )
     with one_interrupt() as interrupt:
@@ -157,3 +177,14 @@ def train(
         for lane in range(len(chosen))
     )
     return Run(result.losses, status, engine.strategy, tuple(notes), engine, result)
+
+
+def _given(
+    data: Any, steps: int | None, epochs: int | None, batch_size: int | None, drop_last: bool
+) -> tuple[Samples | Stream, int | None]:
+    """What to train on, and for how many steps; None for until it ends."""
+    if is_stream(data):
+        return stream_of(data), stream_steps_of(steps, epochs)
+    samples = as_samples(data)
+    order = BatchOrder(len(samples), batch_size, 0, drop_last=drop_last)
+    return samples, steps_of(steps, epochs, order.steps_per_epoch)
