@@ -1,4 +1,4 @@
-"""Intervals, paired tests and Holm's correction against independent computations."""
+"""Intervals and Holm's correction against independent computations."""
 
 import math
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from talweg.study.statistics import holm, mean_interval, paired_p
+from talweg.study.statistics import holm, mean_interval
 
 
 def test_the_interval_is_students():
@@ -31,17 +31,6 @@ def test_one_value_has_no_interval():
     assert mean == 0.5
     assert math.isnan(low)
     assert math.isnan(high)
-
-
-def test_the_paired_test_is_the_t_test():
-    a, b = np.random.default_rng(1).normal(size=(2, 6))
-    assert paired_p(a, b) == pytest.approx(stats.ttest_rel(a, b).pvalue)
-
-
-def test_differences_without_spread():
-    assert paired_p([1.0, 2.0], [1.0, 2.0]) == 1.0
-    assert paired_p([0.9] * 5, [0.8] * 5) == pytest.approx(2 * 0.5**5)
-    assert math.isnan(paired_p([1.0], [2.0]))
 
 
 def test_holm_on_the_example_of_a_textbook():

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from scipy.special import fdtrc
 
 from talweg.study.history import History
-from talweg.study.ranking import SIGNIFICANCE, Row, baseline, near_best, ranked_on, sign_of
-from talweg.study.statistics import holm, mean_interval, paired_p
+from talweg.study.pairs import SIGNIFICANCE, Pairs
+from talweg.study.ranking import Row, baseline, near_best, ranked_on, sign_of
+from talweg.study.statistics import holm, mean_interval
 
 FAILED = 0.05
 """A contender failed that went less than this share of the way to what counts as good."""
@@ -172,15 +173,13 @@ def _levels(
         level: np.mean([row.scores for row in own], axis=0).tolist()
         for level, own in members.items()
     }
-    pairs = list(combinations(labels, 2))
-    adjusted = holm([paired_p(scores[one], scores[other]) for one, other in pairs])
-    differ = {frozenset(pair) for pair, p in zip(pairs, adjusted, strict=True) if p < SIGNIFICANCE}
+    pairs = Pairs(list(scores.values()))
     found: list[LevelMean] = []
-    for level, own in members.items():
+    for place, (level, own) in enumerate(members.items()):
         ties = [
-            labels[other]
-            for other in labels
-            if other != level and frozenset((level, other)) not in differ
+            label
+            for other, label in enumerate(labels.values())
+            if other != place and not pairs.differ(place, other)
         ]
         failed = [row for row in own if has_failed(history, row)]
         found.append(

@@ -3,15 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from talweg.study.history import History, Lane
-from talweg.study.statistics import holm, mean_interval, paired_p
+from talweg.study.pairs import Pairs
+from talweg.study.statistics import mean_interval
 
-SIGNIFICANCE = 0.05
 NEAR_BEST = 0.95
 """Share of the way from the constant prediction to the study's best that a good rate must go."""
 
@@ -277,30 +276,16 @@ def _good_range(history: History, contender: str, best: Rate) -> tuple[float, fl
 
 def _compared(rows: Sequence[Row], sign: int) -> list[Row]:
     """Adds ranks, gaps and ties; every pair is one test of the family that Holm adjusts."""
-    pairs = list(combinations(range(len(rows)), 2))
-    raw = [_pair_p(rows[i], rows[j]) for i, j in pairs]
-    adjusted = dict(zip(pairs, holm(raw), strict=True))
+    pairs = Pairs([row.scores for row in rows])
     compared: list[Row] = []
     for place, row in enumerate(rows):
-        differs = {
-            other: adjusted[min(place, other), max(place, other)] < SIGNIFICANCE
-            for other in range(len(rows))
-            if other != place
-        }
-        better = [
-            o for o, sure in differs.items() if sure and sign * (rows[o].score - row.score) > 0
-        ]
+        others = [other for other in range(len(rows)) if other != place]
+        surely = [other for other in others if pairs.differ(place, other)]
+        better = [other for other in surely if sign * (rows[other].score - row.score) > 0]
         extra: dict[str, Any] = {}
         if place > 0:
-            count = min(len(row.scores), len(rows[0].scores))
-            gaps = [a - b for a, b in zip(row.scores[:count], rows[0].scores[:count], strict=True)]
-            gap, low, high = mean_interval(gaps)
-            extra = {"gap": gap, "gap_low": low, "gap_high": high, "p": adjusted[0, place]}
-        ties = tuple(rows[other].label for other, sure in differs.items() if not sure)
+            gap, low, high = pairs.gap(place, 0)
+            extra = {"gap": gap, "gap_low": low, "gap_high": high, "p": pairs.p(0, place)}
+        ties = tuple(rows[other].label for other in others if other not in surely)
         compared.append(replace(row, rank=1 + len(better), ties=ties, **extra))
     return compared
-
-
-def _pair_p(a: Row, b: Row) -> float:
-    count = min(len(a.scores), len(b.scores))
-    return paired_p(a.scores[:count], b.scores[:count])

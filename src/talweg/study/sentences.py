@@ -4,13 +4,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from talweg.study import words
 from talweg.study.deciding import deciding, headline
 from talweg.study.history import History
+from talweg.study.pairs import Pairs
 from talweg.study.ranking import Row, baseline, ranked_on, rates, sign_of
-from talweg.study.statistics import least_difference
 
 MANY = 7
 """A sentence names no more contenders than this, and counts the rest."""
@@ -113,17 +111,16 @@ def _more_seeds(history: History, rows: Sequence[Row]) -> str:
     best, seeds = rows[0], len(rows[0].scores)
     if not best.ties or seeds < 2:
         return ""
-    differences = [
-        np.subtract(row.scores, best.scores).std(ddof=1)
-        for row in rows
+    pairs = Pairs([row.scores for row in rows])
+    tied = [
+        (0, place)
+        for place, row in enumerate(rows)
         if row.label in best.ties and len(row.scores) == seeds
     ]
-    spread = float(np.median(differences)) if differences else 0.0
-    if spread == 0:
+    least = [pairs.least(count, tied) for count in (seeds, 4 * seeds)]
+    if least[0] == 0:
         return ""
-    nouns = words.noun(history.record) + "s"
-    tests, task = len(rows) * (len(rows) - 1) // 2, history.record["task"]
-    least = [least_difference(spread, count, tests) for count in (seeds, 4 * seeds)]
+    nouns, task = words.noun(history.record) + "s", history.record["task"]
     now, then = (words.difference(value, task) for value in least)
     if None not in (task["lowest"], task["highest"]):
         widest = task["highest"] - task["lowest"]
