@@ -150,6 +150,7 @@ def test_ctrl_c_before_anything_was_measured_says_so(
         ("losses", ["huber", "delta=1.0"]),
         ("schedules", ["inverse-time", "power=1.0"]),
         ("metrics", ["accuracy"]),
+        ("models", ["transformer", "one logit for two classes", "16,32"]),
     ],
 )
 def test_lists_of_what_has_a_name(what, words, monkeypatch, capsys):

@@ -75,6 +75,15 @@ def test_gradients_agree_with_differences_and_lanes_with_one(name):
         assert torch.equal(other(at), landscape(at))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", LANDSCAPES)
+def test_it_is_finite_far_out_and_at_the_tiniest_steps(name, dtype):
+    for size in (1e3, 1e-30, 0.0):
+        at = torch.tensor([[1, 1], [-1, 1], [1, -1], [-1, -1]], dtype=dtype) * size
+        assert LANDSCAPES[name](at).isfinite().all()
+        assert LANDSCAPES[name].gradient(at).isfinite().all()
+
+
 def test_all_compile_without_a_break():
     def all_of(at: torch.Tensor) -> torch.Tensor:
         return torch.stack([vmap(grad_and_value(one))(at)[0] for one in LANDSCAPES.values()])

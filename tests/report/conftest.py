@@ -162,6 +162,7 @@ class Maker:
                     },
                     "model": "mlp 64-128-128-10, relu",
                     "parameters": 26122,
+                    "gradients": {},
                     "batch_size": 64,
                     "steps_per_epoch": STEPS,
                     "steps": STEPS * self.epochs,

@@ -207,6 +207,32 @@ def test_reduce_on_plateau_is_pytorchs(mode, settings):
     assert found[-1] < 1
 
 
+def test_all_compile_without_a_break():
+    def together(steps: torch.Tensor) -> list[torch.Tensor]:
+        return [schedule(0.3, steps, SPAN) for schedule in SCHEDULES.values()]
+
+    found = torch.compile(together, fullgraph=True)(STEPS)
+    for values, wanted in zip(found, together(STEPS), strict=True):
+        torch.testing.assert_close(values, wanted, rtol=1e-12, atol=1e-15)
+
+
+def test_stacked_lanes_of_all_schedules_equal_separate_runs():
+    x = torch.randn(48, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    asked = {"data": (x, x.sum(1)), "epochs": 5, "batch_size": 8}
+
+    def net() -> torch.nn.Module:
+        return torch.nn.Linear(3, 1, dtype=torch.float64)
+
+    together = lanes.train(
+        net, rules=[rules.Adam(lr=0.05)] * len(SCHEDULES), schedule=list(SCHEDULES.values()),
+        strategy="stacked", **asked,
+    )  # fmt: skip
+    for lane, name in enumerate(SCHEDULES):
+        alone = lanes.train(net, rules=rules.Adam(lr=0.05), schedule=name, **asked)
+        torch.testing.assert_close(together.losses[lane], alone.losses[0], rtol=1e-9, atol=1e-12)
+    assert len({round(losses[-1].item(), 12) for losses in together.losses}) > len(SCHEDULES) // 2
+
+
 def test_any_hyperparameter_follows_one_in_lanes():
     x = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
     data, schedule = (x, x.sum(1)), Linear(tau=10, end=0.5)

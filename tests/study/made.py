@@ -41,6 +41,8 @@ def contender(name: str, lrs: Sequence[float], **more: Any) -> dict[str, Any]:
         "lrs": list(lrs),
         "steps_per_epoch": 10,
         "steps": None,
+        "model": "made",
+        "gradients": {},
         **more,
     }
 

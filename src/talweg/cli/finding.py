@@ -18,11 +18,13 @@ def find(
         str,
         typer.Argument(
             metavar="DATA|MODEL",
-            help="A data set, a file, or a model as file.py:name, which then needs --data.",
+            help="A data set, a file, or a model (a name, or file.py:name), which needs --data.",
         ),
     ] = "digits",
     data: Annotated[str | None, typer.Option(help="The data, where DATA|MODEL is a model.")] = None,
-    model: Annotated[str | None, typer.Option(help="mlp, or file.py:name.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A name (talweg list models), or file.py:name.")
+    ] = None,
     target: Annotated[str | None, typer.Option(help="The column to predict.")] = None,
     rule: Annotated[str, typer.Option(help='Such as adam or "momentum(form=average)".')] = "adam",
     lrs: Annotated[

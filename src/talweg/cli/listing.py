@@ -14,6 +14,7 @@ from talweg.data import BUNDLED
 from talweg.landscapes import LANDSCAPES
 from talweg.losses import LOSSES
 from talweg.metrics import METRICS
+from talweg.models import MODELS
 from talweg.rules import RULES, default_lrs
 from talweg.schedules import SCHEDULES
 from talweg.study import words
@@ -24,12 +25,15 @@ PLAIN: dict[str, Iterable[str]] = {"data": BUNDLED, "metrics": METRICS}
 def show(
     what: Annotated[
         str,
-        typer.Argument(help="rules, data, activations, landscapes, losses, metrics or schedules."),
+        typer.Argument(
+            help="rules, data, models, activations, landscapes, losses, metrics or schedules."
+        ),
     ] = "rules",
 ) -> None:
     """List what can be named."""
     tables = {
         "rules": _rules,
+        "models": _models,
         "activations": _activations,
         "landscapes": _landscapes,
         "losses": _losses,
@@ -59,6 +63,14 @@ def _rules() -> Table:
             f"{words.rate(rates[0])} – {words.rate(rates[-1])}",
             _settings(settings).lower(),
         )
+    return table
+
+
+def _models() -> Table:
+    table = _table("model", "what it is", "samples", "hidden", "activation")
+    for name, known in MODELS.items():
+        hidden = ",".join(map(str, known.hidden or ()))
+        table.add_row(name, known.summary, known.samples, hidden, known.activation or "")
     return table
 
 

@@ -1,6 +1,7 @@
 """What is typed, read: used by more than one command."""
 
 from talweg.core import UserError
+from talweg.models import MODELS
 
 
 def subject_of(command: str, subject: str, model: str | None, data: str | None) -> tuple[str, str]:
@@ -9,7 +10,7 @@ def subject_of(command: str, subject: str, model: str | None, data: str | None) 
     Raises:
         UserError: If one of them is given twice, or missing.
     """
-    if ".py:" in subject or subject.endswith(".py") or subject == "mlp":
+    if ".py:" in subject or subject.endswith(".py") or subject in MODELS:
         if model is not None:
             raise UserError(f"the model is given twice: {subject} and --model {model}")
         if data is None:

@@ -98,7 +98,7 @@ def train(
 
     Args:
         model: A callable that returns a module (it is called once per seed, after seeding torch),
-            a module to re-initialise, ``"file.py:name"``, or ``"mlp"``.
+            a module to re-initialise, ``"file.py:name"``, or a name in `talweg.models.MODELS`.
         data: ``(X, y)``, a torch Dataset, a file or a name; all of it is trained on. Arrays,
             tensors and Datasets are taken as they are, tables and named data are encoded and
             scaled. Or a stream: an IterableDataset, a generator or any other iterable of unknown

@@ -6,6 +6,7 @@
 
 from talweg.models.attention import Transformer, transformer
 from talweg.models.convolutional import cnn
+from talweg.models.layers import Feedforward
 from talweg.models.own import Model, reinitialised, source_of
 from talweg.models.perceptron import linear, maxout, mlp
 from talweg.models.recurrent import Recurrent, gru, lstm
@@ -14,6 +15,7 @@ from talweg.models.table import MODELS, Ready, mlp_source, ready_source
 
 __all__ = [
     "MODELS",
+    "Feedforward",
     "Model",
     "ModelSource",
     "Ready",

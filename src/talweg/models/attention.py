@@ -49,7 +49,8 @@ class Transformer(nn.Module):
     """Steps and their places embedded, blocks of attention, the mean over steps, a linear map.
 
     Weights are drawn from ``N(0, 1/fan_in)``, after the activation from ``N(0, gain²/fan_in)``,
-    learned places from ``N(0, 1)``; biases start at 0. Nothing is dropped out.
+    learned places from ``N(0, 1)``, as large as what they are added to, for the mean over the steps
+    would lose them otherwise; biases start at 0. Nothing is dropped out.
 
     Args:
         shape: Of a sample, see `talweg.models.shapes.sequence_of`.
@@ -88,7 +89,7 @@ class Transformer(nn.Module):
 def transformer(
     shape: Sequence[int],
     outputs: int,
-    hidden: Sequence[int] = (32, 32),
+    hidden: Sequence[int] = (32,),
     activation: str = "gelu",
 ) -> Transformer:
     """A `Transformer`.

@@ -6,7 +6,7 @@ from torch import nn
 
 from talweg.activations import ACTIVATIONS
 from talweg.core import UserError
-from talweg.models.layers import Feedforward, check_hidden, drawn
+from talweg.models.layers import Feedforward, drawn, sizes_of_hidden
 from talweg.models.shapes import image_of
 
 LEAST = 4
@@ -36,7 +36,7 @@ def cnn(
     >>> cnn((64,), 10)(torch.zeros(2, 64)).shape
     torch.Size([2, 10])
     """
-    check_hidden(hidden)
+    hidden = sizes_of_hidden(hidden)
     channels, height, width = image_of(shape)
     if min(height, width) < LEAST:
         raise UserError(

@@ -59,18 +59,27 @@ class Feedforward(nn.Sequential):
                 scale = self.gain
 
 
-def check_hidden(hidden: Sequence[int]) -> None:
-    """Complains of sizes that no layer can have."""
+def sizes_of_hidden(hidden: Sequence[int]) -> tuple[int, ...]:
+    """Sizes of hidden layers.
+
+    Raises:
+        UserError: If one is no size.
+    """
     for units in hidden:
         if isinstance(units, bool) or not isinstance(units, Integral) or units < 1:
             raise UserError(f"hidden must be whole numbers of at least 1, got {units!r}")
+    return tuple(int(units) for units in hidden)
 
 
 def one_width(name: str, hidden: Sequence[int]) -> int:
-    """The width that all layers share."""
-    check_hidden(hidden)
-    if len(set(hidden)) != 1:
-        raise UserError(
-            f"{name} has one or more layers of one width, got hidden={','.join(map(str, hidden))}"
-        )
-    return hidden[0]
+    """The width that all layers share.
+
+    Raises:
+        UserError: If there is none.
+    """
+    widths = sizes_of_hidden(hidden)
+    if not widths:
+        raise UserError(f"{name} needs at least one layer: hidden is empty")
+    if len(set(widths)) > 1:
+        raise UserError(f"{name} has layers of one width, got hidden={','.join(map(str, widths))}")
+    return widths[0]

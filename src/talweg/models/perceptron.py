@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from talweg.activations import ACTIVATIONS
-from talweg.models.layers import Feedforward, check_hidden, drawn, hidden_layer
+from talweg.models.layers import Feedforward, drawn, hidden_layer, sizes_of_hidden
 
 
 def mlp(
@@ -25,7 +25,7 @@ def mlp(
     >>> mlp(4, 3, hidden=(8,))(torch.zeros(2, 4)).shape
     torch.Size([2, 3])
     """
-    check_hidden(hidden)
+    hidden = sizes_of_hidden(hidden)
     gain = ACTIVATIONS[activation].properties.gain
     layers: list[nn.Module] = [nn.Flatten()]
     scale = 1.0

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from talweg.models.layers import drawn, one_width
@@ -12,11 +11,11 @@ from talweg.models.shapes import AsSequence
 class Recurrent(nn.Module):
     """Recurrent layers over a sequence, and a linear map of the last output.
 
-    Recurrent weights start orthogonal, gate by gate, so that what is remembered neither grows nor
-    fades; those of inputs are drawn from ``N(0, 2/(fan_in + fan_out))`` (Glorot & Bengio 2010).
-    Biases start at 0, of an LSTM's forget gate at 1, so that it remembers (Jozefowicz et al. 2015).
-    PyTorch draws all of them from ``U(−1/√units, 1/√units)`` whatever the number of inputs: a
-    recurrent matrix of that size shrinks what it is given to ``1/√3`` at each step.
+    Weights of inputs are drawn from ``N(0, 1/fan_in)``, as everywhere here; recurrent ones start
+    orthogonal, gate by gate, so that they neither stretch nor shrink what is remembered (Saxe et
+    al. 2014). Biases start at 0, of an LSTM's forget gate at 1, so that it remembers (Jozefowicz et
+    al. 2015). PyTorch draws all of them from ``U(−1/√units, 1/√units)`` whatever the inputs' number
+    is, and such a recurrent matrix shrinks what it is given to ``1/√3`` at each step.
 
     Args:
         layer: `torch.nn.LSTM` or `torch.nn.GRU`.
@@ -43,18 +42,16 @@ class Recurrent(nn.Module):
     def reset_parameters(self) -> None:
         """Draws all weights anew."""
         units = self.layers.hidden_size
-        with torch.no_grad():
-            for name, values in self.layers.named_parameters():
-                gates = values.view(-1, units, *values.shape[1:])
-                for gate in gates:
-                    if name.startswith("weight_hh"):
-                        nn.init.orthogonal_(gate)
-                    elif name.startswith("weight_ih"):
-                        nn.init.xavier_normal_(gate)
-                    else:
-                        nn.init.zeros_(gate)
+        for name, values in self.layers.named_parameters():
+            if name.startswith("weight_ih"):
+                nn.init.normal_(values, std=values.shape[1] ** -0.5)
+            elif name.startswith("weight_hh"):
+                for gate in values.detach().split(units):
+                    nn.init.orthogonal_(gate)
+            else:
+                nn.init.zeros_(values)
                 if name.startswith("bias_ih") and isinstance(self.layers, nn.LSTM):
-                    nn.init.ones_(gates[1])  # input, forget, cell, output
+                    nn.init.ones_(values.detach()[units : 2 * units])  # after the input gate's
         drawn(self.head)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,6 +70,7 @@ def lstm(shape: Sequence[int], outputs: int, hidden: Sequence[int] = (64,)) -> R
     Raises:
         UserError: If samples are no sequences, or the layers differ.
 
+    >>> import torch
     >>> lstm((64,), 10)(torch.zeros(2, 64)).shape
     torch.Size([2, 10])
     """
@@ -82,6 +80,7 @@ def lstm(shape: Sequence[int], outputs: int, hidden: Sequence[int] = (64,)) -> R
 def gru(shape: Sequence[int], outputs: int, hidden: Sequence[int] = (64,)) -> Recurrent:
     """`Recurrent` of `torch.nn.GRU`; arguments and errors as those of `lstm`.
 
+    >>> import torch
     >>> gru((20, 3), 1)(torch.zeros(2, 20, 3)).shape
     torch.Size([2, 1])
     """

@@ -35,8 +35,8 @@ def image_of(shape: Sequence[int]) -> tuple[int, int, int]:
             return 1, math.isqrt(length), math.isqrt(length)
         case _:
             raise UserError(
-                f"an image is (H, W), (C, H, W) or a row of as many features as a square has "
-                f"pixels, but samples have shape {list(shape)}: reshape them, or choose mlp"
+                f"cnn takes images, (H, W) or (C, H, W), or as many features as a square has "
+                f"pixels, got samples of shape {list(shape)}: reshape them, or choose mlp"
             )
 
 
@@ -58,8 +58,8 @@ def sequence_of(shape: Sequence[int]) -> tuple[int, int]:
             return math.isqrt(length), math.isqrt(length)
         case _:
             raise UserError(
-                f"a sequence is (T, F), the rows of an image (C, H, W), or a row of as many "
-                f"features as a square has pixels, but samples have shape {list(shape)}: "
+                f"lstm, gru and transformer take sequences (T, F), images (H, W) or (C, H, W), or "
+                f"as many features as a square has pixels, got samples of shape {list(shape)}: "
                 f"reshape them, or choose mlp"
             )
 

@@ -1,14 +1,14 @@
 """The models that have a name."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
 from talweg.activations import ACTIVATIONS
-from talweg.core import Registry, UserError, choose, listing, whole_number
+from talweg.core import Registry, UserError, choose, whole_number
 from talweg.models.attention import transformer
 from talweg.models.convolutional import cnn
 from talweg.models.perceptron import linear, maxout, mlp
@@ -17,8 +17,8 @@ from talweg.models.shapes import flat_of, image_of, sequence_of
 from talweg.models.source import ModelSource
 
 KINDS = ("classification", "regression")
-ANY = "any; they are flattened"
-SEQUENCES = "(T, F), or images and squares as their rows"
+ANY = "any, flattened"
+SEQUENCES = "(T, F), rows of images"
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Ready:
         hidden: Sizes of its hidden layers unless others are asked for; None if it has none.
         activation: Its activation unless another is asked for; None if it has none to choose.
         kinds: The kinds of task that it is for.
+        is_binary: Whether it tells two classes apart by one logit.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Ready:
     hidden: tuple[int, ...] | None = None
     activation: str | None = None
     kinds: tuple[str, ...] = KINDS
+    is_binary: bool = False
 
 
 def _flat(make: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
@@ -58,18 +60,12 @@ def _flat(make: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
     return of_shape
 
 
-def _one_logit(inputs: int, outputs: int) -> nn.Module:
-    if outputs > 2:
-        raise UserError(f"logistic tells two classes apart, got {outputs}: choose softmax")
-    return linear(inputs, 1)
-
-
 MODELS: Registry[Ready] = Registry("model", "talweg list models")
 for _entry in (
     Ready(
         "linear",
         "Linear",
-        "x·W + b: linear regression, or the plain map to one logit per class",
+        "x·W + b: linear regression",
         _flat(linear),
         flat_of,
         ANY,
@@ -77,16 +73,17 @@ for _entry in (
     Ready(
         "logistic",
         "Logistic regression",
-        "x·w + b, the logit of the second of two classes",
-        _flat(_one_logit),
+        "x·w + b: one logit for two classes",
+        _flat(linear),
         flat_of,
         ANY,
         kinds=("classification",),
+        is_binary=True,
     ),
     Ready(
         "softmax",
         "Softmax regression",
-        "x·W + b, one logit per class: multinomial logistic regression",
+        "x·W + b: a logit for each class",
         _flat(linear),
         flat_of,
         ANY,
@@ -95,7 +92,7 @@ for _entry in (
     Ready(
         "mlp",
         "MLP",
-        "linear maps with an activation between them",
+        "linear maps, an activation between",
         _flat(mlp),
         flat_of,
         ANY,
@@ -105,7 +102,7 @@ for _entry in (
     Ready(
         "maxout",
         "Maxout network",
-        "hidden units that are the larger of two linear maps",
+        "units: the larger of two linear maps",
         _flat(maxout),
         flat_of,
         ANY,
@@ -114,17 +111,17 @@ for _entry in (
     Ready(
         "cnn",
         "CNN",
-        "3×3 convolutions with an activation, 2×2 pooling, a linear map",
+        "3×3 convolutions, 2×2 pooling",
         cnn,
         image_of,
-        "(C, H, W), (H, W) or squares, from 4 × 4",
+        "images from 4 × 4",
         hidden=(16, 32),
         activation="relu",
     ),
     Ready(
         "lstm",
         "LSTM",
-        "long short-term memory, a linear map of the last output",
+        "long short-term memory, its last output",
         lstm,
         sequence_of,
         SEQUENCES,
@@ -133,7 +130,7 @@ for _entry in (
     Ready(
         "gru",
         "GRU",
-        "gated recurrent units, a linear map of the last output",
+        "gated recurrent units, their last output",
         gru,
         sequence_of,
         SEQUENCES,
@@ -142,11 +139,11 @@ for _entry in (
     Ready(
         "transformer",
         "Transformer",
-        "blocks of attention, the mean over the steps, a linear map",
+        "attention, the mean over the steps",
         transformer,
         sequence_of,
         SEQUENCES,
-        hidden=(32, 32),
+        hidden=(32,),
         activation="gelu",
     ),
 ):
@@ -158,7 +155,7 @@ def ready_source(
     shape: Sequence[int],
     outputs: int,
     kind: str = "classification",
-    hidden: Sequence[int] | None = None,
+    hidden: int | Sequence[int] | None = None,
     activation: str | None = None,
     layers: int | None = None,
 ) -> ModelSource:
@@ -192,55 +189,53 @@ def ready_source(
         raise choose("kind", kind, KINDS)
     if kind not in ready.kinds:
         others = [entry.name for entry in MODELS.values() if kind in entry.kinds]
-        raise UserError(f"{ready.name} is not for {kind} (allowed: {listing(others, limit=9)})")
+        raise UserError(f"{ready.name} is not for {kind} (allowed: {', '.join(others)})")
     shape = tuple(whole_number("each side of a sample", side) for side in shape)
     if not shape:
         raise UserError(f"{ready.name} takes samples of one or more features, got single numbers")
     outputs = whole_number("outputs", outputs)
+    if ready.is_binary:
+        if outputs > 2:
+            raise UserError(f"{ready.name} is for two classes, got {outputs}: choose softmax")
+        outputs = 1
     options: dict[str, Any] = {}
-    sizes = _sizes(ready, hidden, layers)
-    if sizes is not None:
-        options["hidden"] = sizes
-    if activation is not None and ready.activation is None:
-        own = [entry.name for entry in MODELS.values() if entry.activation]
-        raise UserError(
-            f"{ready.name} has no activation to choose, got {activation!r} "
-            f"({listing(own)} have one)"
-        )
+    sizes: tuple[int, ...] = ()
+    if ready.hidden is not None:
+        sizes = options["hidden"] = _sizes(ready.hidden, hidden, layers)
+    elif hidden is not None or layers is not None:
+        raise _has_none(ready, "hidden layers", lambda entry: entry.hidden)
     if ready.activation is not None:
         options["activation"] = ACTIVATIONS[activation or ready.activation].name
+    elif activation is not None:
+        raise _has_none(ready, "activation to choose", lambda entry: entry.activation)
     seen = "×".join(map(str, ready.seen(shape)))
-    ends = 1 if ready.name == "logistic" else outputs
-    text = "-".join(map(str, (seen, *(sizes or ()), ends)))
-    described = ", ".join((text, *([options["activation"]] if "activation" in options else [])))
-    source = ModelSource(f"{ready.name} {described}", lambda: ready.make(shape, outputs, **options))
+    described = f"{ready.name} {'-'.join(map(str, (seen, *sizes, outputs)))}"
+    if "activation" in options:
+        described += f", {options['activation']}"
+    source = ModelSource(described, lambda: ready.make(shape, outputs, **options))
     source.build(0)
     return source
 
 
 def _sizes(
-    ready: Ready, hidden: Sequence[int] | None, layers: int | None
-) -> tuple[int, ...] | None:
-    """What the hidden layers are asked to have; None for a model that has none."""
-    if ready.hidden is None:
-        for what, value in (("hidden", hidden), ("layers", layers)):
-            if value is not None:
-                own = [entry.name for entry in MODELS.values() if entry.hidden]
-                raise UserError(
-                    f"{ready.name} has no hidden layers, got {what}={value} "
-                    f"({listing(own, limit=9)} have some)"
-                )
-        return None
+    own: tuple[int, ...], hidden: int | Sequence[int] | None, layers: int | None
+) -> tuple[int, ...]:
+    """The sizes of hidden layers that are asked for, beside a model's own."""
+    given = None if hidden is None else tuple(hidden) if isinstance(hidden, Iterable) else (hidden,)
     if layers is None:
-        return ready.hidden if hidden is None else tuple(hidden)
-    sizes = ready.hidden[-1:] if hidden is None else tuple(hidden)
-    count = whole_number("layers", layers)
+        return own if given is None else given
+    sizes = own[-1:] if given is None else given
     if len(sizes) != 1:
         raise UserError(
-            f"layers={count} repeats one size of hidden layers, "
-            f"but hidden has {len(sizes)}: give one, or leave out layers"
+            f"layers repeats one size of hidden layers, got {len(sizes)} sizes: "
+            f"give one, or leave out layers"
         )
-    return sizes * count
+    return sizes * whole_number("layers", layers)
+
+
+def _has_none(ready: Ready, what: str, has: Callable[[Ready], Any]) -> UserError:
+    having = ", ".join(entry.name for entry in MODELS.values() if has(entry))
+    return UserError(f"{ready.name} has no {what} (those that have: {having})")
 
 
 def mlp_source(

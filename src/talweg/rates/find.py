@@ -48,7 +48,7 @@ def find_lr(
     suggestion is the next one above it at which no seed diverged.
 
     Args:
-        model: As for `lanes.train`: ``"mlp"``, a callable, a module or ``"file.py:name"``.
+        model: As for `lanes.train`: a name, a callable, a module or ``"file.py:name"``.
         data: As for `lanes.train`; all of it is trained on.
         rule: A rule, or its name with options.
         lrs: Rates to try; None for four a decade, from a tenth of the rule's usual range to ten

@@ -11,7 +11,7 @@ from talweg.core import Rule, UserError, choose, is_finite, parse_call, split_ca
 from talweg.data import Splits
 from talweg.losses import LOSSES, Loss, PerSample, loss_named
 from talweg.metrics import METRICS, Metric, metrics_of
-from talweg.models import Model
+from talweg.models import MODELS, Model
 from talweg.rules import STANDARD, NamedRule, default_lrs, named
 from talweg.schedules import Schedule, schedule_of
 from talweg.study.contenders import Level
@@ -112,6 +112,17 @@ def _activation_name(name: object) -> str:
         raise UserError(f"an activation is a name (talweg list activations), got {name!r}")
     _ = ACTIVATIONS[name]  # complains of one that is none
     return name if name in ACTIVATIONS else name.replace("_", "-")
+
+
+def check_crossing(models: Sequence[Level], activations: Sequence[Level] | None) -> None:
+    """Complains of several activations for a model that has none: it would be trained twice."""
+    for model in models if activations and len(activations) > 1 else ():
+        name = model.value
+        if isinstance(name, str) and name in MODELS and MODELS[name].activation is None:
+            raise UserError(
+                f"{model.name} has no activation and cannot be crossed with several: "
+                f"compare it in a study of its own"
+            )
 
 
 def schedule_levels(

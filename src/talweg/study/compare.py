@@ -152,11 +152,13 @@ def compare(
     }
     contenders = cross(factors, grids)
     units = asking.units_of(hidden)
+    among = len(model_levels) > 1
+    asking.check_crossing(model_levels, activation_levels)
     log = Log()
     teams = teams_of(
         contenders,
         splits.train,
-        source=lambda contender: _source(contender, splits, units, layers),
+        source=lambda contender: _source(contender, splits, units, layers, among),
         epochs=epochs,
         steps=steps,
         drop_last=drop_last,
@@ -223,19 +225,32 @@ def _source(
     splits: Splits,
     hidden: Sequence[int] | None,
     layers: int | None,
+    among: bool,
 ) -> ModelSource:
+    """Where a contender's models come from.
+
+    Args:
+        contender: The contender.
+        splits: What they are fitted to.
+        hidden: Units of hidden layers.
+        layers: How many there are.
+        among: Whether there are other models, which sizes and activation may be meant for.
+    """
     model = contender.levels[MODEL].value
     activation = contender.levels[ACTIVATION].value if ACTIVATION in contender.levels else None
     if isinstance(model, str) and ":" not in model and not model.endswith(".py"):
         _, outputs = sizes_of(splits.train)
+        ready = MODELS[model]
+        sized = ready.hidden is not None or not among
+        formed = ready.activation is not None or not among
         return ready_source(
             model,
             splits.train.x.shape[1:],
             max(outputs, len(splits.classes)),
             splits.kind,
-            hidden=hidden,
-            activation=activation,
-            layers=layers,
+            hidden=hidden if sized else None,
+            activation=activation if formed else None,
+            layers=layers if sized else None,
         )
     for name, value in (("hidden", hidden), ("layers", layers), ("activation", activation)):
         if value is not None:

@@ -44,7 +44,7 @@ def deciding(history: History, rows: Sequence[Row]) -> list[str]:
         for effect in found
         if len(effect.factors) == 2 and effect.is_sure and effect.share >= WORTH_TELLING
     ]
-    return [*sentences, *_failures(history, rows, found)]
+    return [*sentences, *_failures(history, rows, found), *_blocked(history)]
 
 
 def _shares(found: Sequence[Effect]) -> str:
@@ -172,5 +172,18 @@ def _why(history: History, own: Sequence[Row], rows: Sequence[Row]) -> str:
     return text if best is None else f"{text} ({rows[0].label}: {best:.2g} a layer)"
 
 
+def _blocked(history: History) -> list[str]:
+    """Models with weights that no gradient reaches."""
+    blocked = {
+        each["model"]: [name for name, size in each["gradients"].items() if size == 0]
+        for each in history.contenders.values()
+    }
+    return [
+        f"{model} cannot be trained through: no gradient reaches {listing(names)} at the start."
+        for model, names in blocked.items()
+        if names
+    ]
+
+
 def _fading(history: History, row: Row) -> float | None:
-    return a_layer(history.contenders[row.name].get("gradients", {}))
+    return a_layer(history.contenders[row.name]["gradients"])
