@@ -83,10 +83,10 @@ class Engine:
         self.strategy = self._choose(strategy)
         self.width = choose_width(lane_counts, self.layout.size, self.device)
         enough = worth_compiling(self.layout.size, self.batch)
-        waits = lane_steps is None and compiled is None
-        to_compile = self._to_compile(
-            waits or (lane_steps or 0) > enough if compiled is None else compiled
-        )
+        waits = compiled is None and lane_steps is None
+        if compiled is None:
+            compiled = lane_steps is None or lane_steps > enough
+        to_compile = self._to_compile(compiled)
         self._compiler = Compiler(to_compile, say, wait=enough if waits else 0)
         if self.strategy == "stacked":
             how = "compiled" if to_compile else "uncompiled"
