@@ -91,8 +91,9 @@ def protocol(study: Study) -> str:
         f"{counted(asked['seeds'], 'fresh seed')}, and the score is taken on the test part, which "
         "nothing before has seen.",
         f"Pairs: runs with one seed share initialisation and batch order, so {noun}s are compared "
-        f"seed by seed, with moderated paired t-tests over all pairs of {noun}s and Holm’s correction. Those "
-        "that are not significantly different at 5% are tied. A run that diverged counts as the "
+        f"seed by seed, with moderated paired t-tests over all pairs of {noun}s and Holm’s "
+        "correction. Those that are not significantly different at 5% are tied. A run that "
+        "diverged counts as the "
         f"constant prediction ({words.score(task['test_baseline'], task)}).",
         "The 95% intervals cover initialisation and batch order on this one split of the data. "
         "They do not cover another split, other data or another choice of rates.",
