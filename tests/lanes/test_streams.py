@@ -86,6 +86,9 @@ def test_all_ways_to_give_a_stream_are_the_same(strategy: str):
         DataLoader(pairs, batch_size=None),
     ]
     runs = [lanes.train(small, stream, CHOSEN, SEEDS, **arguments).losses for stream in streams]
+    loader = DataLoader(Endless(), batch_size=4)
+    runs.append(lanes.train(small, loader, CHOSEN, SEEDS, steps=22, **arguments).losses)
+    assert torch.equal(runs.pop(), runs[0][:, :22])
     runs.append(lanes.train(small, Endless(), CHOSEN, SEEDS, steps=23, **arguments).losses)
     assert runs[0].shape == (4, 23)
     for losses in runs[1:-1]:
@@ -101,7 +104,7 @@ def test_an_endless_stream_gives_no_sample_too_many(strategy: str, steps: int):
     assert run.losses.shape == (4, steps)
     assert stream.drawn == 3 * steps
     assert run.notes[-2:] == (
-        f"learned from {3 * steps:,} samples in {talweg.core.counted(steps, 'step')}",
+        f"learned from {3 * steps:,} samples (x [6], y []) in {talweg.core.counted(steps, 'step')}",
         "a stream feeds all lanes alike: seeds differ in initialisation alone",
     )
 
@@ -133,7 +136,7 @@ def test_drop_last():
         assert run.losses.shape == (1, steps)
         assert (
             run.notes[-1] == f"the stream ended after {steps * 4 - 2 * (not drop_last)} samples "
-            f"in {steps} steps"
+            f"(x [6], y []) in {steps} steps"
         )
     with pytest.raises(UserError, match="the stream ended before its first batch"):
         lanes.train(small, some(3), ["sgd"], batch_size=4, drop_last=True)

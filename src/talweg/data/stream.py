@@ -95,7 +95,7 @@ class Stream:
         before = 0
         while True:
             try:
-                arriving = arriving or iter(self.source)
+                arriving = iter(self.source) if arriving is None else arriving
                 item = next(arriving)
             except StopIteration:
                 return

@@ -141,7 +141,9 @@ class Engine:
 
     def _say_what_came(self, stream: FromStream, plan: Plan, steps: int) -> None:
         how = "the stream ended after" if stream.is_over else "learned from"
-        self._say(f"{how} {counted(stream.given, 'sample')} in {counted(steps, 'step')}")
+        shapes = f"x {list(self.samples.x.shape[1:])}, y {list(self.samples.y.shape[1:])}"
+        samples, made = counted(stream.given, "sample"), counted(steps, "step")
+        self._say(f"{how} {samples} ({shapes}) in {made}")
         if len(set(plan.seeds)) > 1:
             self._say("a stream feeds all lanes alike: seeds differ in initialisation alone")
 
