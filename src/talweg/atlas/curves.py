@@ -33,8 +33,15 @@ class Frame:
         """A place from the top, in the picture's units."""
         return f"{(self.high - value) / (self.high - self.low) * HEIGHT:.1f}"
 
-    def path(self, xs: Tensor, ys: Tensor, kind: str) -> str:
-        """A line through points; it is lifted where it leaves the rectangle, and where it jumps."""
+    def path(self, xs: Tensor, ys: Tensor, kind: str, joined: bool = False) -> str:
+        """A line through points; it is lifted where it leaves the rectangle, and where it jumps.
+
+        Args:
+            xs: Across.
+            ys: Upward.
+            kind: Its class.
+            joined: Whether jumps are drawn as upright lines instead.
+        """
         margin = (self.high - self.low) / 4
         words: list[str] = []
         before = None
@@ -42,7 +49,8 @@ class Frame:
             if not self.low - margin <= y <= self.high + margin:
                 before = None
                 continue
-            jumps = before is None or abs(y - before) > (self.high - self.low) / 8
+            step = 0.0 if before is None or joined else abs(y - before)
+            jumps = before is None or step > (self.high - self.low) / 8
             words.append(f"{'M' if jumps else 'L'}{self.x(x)} {self.y(y)}")
             before = y
         return f'<path class="{kind}" d="{"".join(words)}"/>'

@@ -9,7 +9,7 @@ from talweg.report.pieces import escape
 from talweg.schedules import SCHEDULES, Curve, Span
 
 SPAN = Span(1000, 100)
-FRAME = Frame(0.0, 1.0, -0.06, 1.08)
+FRAME = Frame(0.0, 1.0, -0.12, 1.14)
 
 
 def section() -> str:
@@ -23,7 +23,8 @@ def card(name: str, schedule: Curve) -> str:
     steps = torch.arange(SPAN.steps, dtype=torch.float64)
     shares = schedule.share(steps, SPAN)
     drawn = FRAME.picture(
-        FRAME.axes((0.5,), (0.5, 1.0)) + FRAME.path(steps / SPAN.steps, shares, "value"),
+        FRAME.axes((0.5,), (0.5, 1.0))
+        + FRAME.path(steps / SPAN.steps, shares, "value", joined=True),
         escape(f"{name} over a run"),
     )
     formula = (schedule.__doc__ or "").splitlines()[0].replace("``", "").rstrip(".")
