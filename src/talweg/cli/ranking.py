@@ -152,10 +152,11 @@ def _deciding(study: Study, found: list[Effect]) -> Table:
 def _gap(row: Row, best: Row, share: bool) -> Text:
     if row is best:
         return Text("")
-    if row.label in best.ties and not math.isnan(row.p):
-        return Text("tie", style="dim")
     sign = "−" if row.gap < 0 else "+"
-    return Text(sign + (f"{100 * abs(row.gap):.1f}" if share else words.number(abs(row.gap), 3)))
+    gap = sign + (f"{100 * abs(row.gap):.1f}" if share else words.number(abs(row.gap), 3))
+    if row.label in best.ties and not math.isnan(row.p):
+        return Text(f"tie {gap}", style="dim")
+    return Text(gap)
 
 
 def _range(row: Row) -> str:

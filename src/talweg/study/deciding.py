@@ -9,7 +9,7 @@ from talweg.diagnose import a_layer
 from talweg.study import words
 from talweg.study.effects import Effect, LevelMean, effects, has_failed, varied
 from talweg.study.history import History
-from talweg.study.ranking import Row, baseline, ranked_on, sign_of
+from talweg.study.ranking import Row, near_best, sign_of
 
 WORTH_TELLING = 0.02
 """An interaction that explains less than this share of the variance is left to the report."""
@@ -20,7 +20,16 @@ FADES = 0.5
 def headline(history: History, rows: Sequence[Row]) -> str:
     """The factor that decides most and its best level; empty if none is sure to."""
     found = effects(history, rows)
-    if not found or not found[0].is_sure or _is_level(found[0]):
+    if not found:
+        return ""
+    largest = max(found, key=lambda effect: effect.share)
+    if largest.is_sure and len(largest.factors) == 2:
+        return (
+            f"{words.listed(largest.factors).capitalize()} decide together, "
+            f"{_percent(largest.share)} of the variance between the {len(rows)} combinations: "
+            f"{_apart(history, largest)}."
+        )
+    if not found[0].is_sure or _is_level(found[0]):
         return ""
     first, task = found[0], history.record["task"]
     best, worst = first.levels[0], first.levels[-1]
@@ -37,12 +46,15 @@ def deciding(history: History, rows: Sequence[Row]) -> list[str]:
     found = effects(history, rows)
     sentences = [_shares(found)] if found else []
     mains = [effect for effect in found if len(effect.factors) == 1]
-    told = 1 if headline(history, rows) else 0
-    sentences += [_level(history, effect) for effect in mains[told:]]
+    first = headline(history, rows)
+    sentences += [
+        text for effect in mains if (text := _level(history, effect)) and not _tells(first, effect)
+    ]
     sentences += [
         _together(history, effect)
         for effect in found
         if len(effect.factors) == 2 and effect.is_sure and effect.share >= WORTH_TELLING
+        if _apart(history, effect) not in first
     ]
     return [*sentences, *_failures(history, rows, found), *_blocked(history)]
 
@@ -92,8 +104,21 @@ def _level(history: History, effect: Effect) -> str:
     )
 
 
+def _tells(headline: str, effect: Effect) -> bool:
+    """Whether the headline is of this factor already."""
+    return headline.startswith(f"The {effect.factors[0]} decides")
+
+
 def _together(history: History, effect: Effect) -> str:
-    """Where two choices depend on one another most."""
+    """That two choices depend on one another, and where most."""
+    return (
+        f"{words.listed(effect.factors).capitalize()} depend on one another: "
+        f"{_apart(history, effect)}."
+    )
+
+
+def _apart(history: History, effect: Effect) -> str:
+    """Where the gap between two levels of one factor depends most on the other factor."""
     assert effect.cells is not None
     first, second = (list(varied(history)[factor].values()) for factor in effect.factors)
     sign, task = sign_of(history), history.record["task"]
@@ -102,9 +127,8 @@ def _together(history: History, effect: Effect) -> str:
     row = int((behind.max(1) - behind.min(1)).argmax())
     most, least = int(behind[row].argmax()), int(behind[row].argmin())
     return (
-        f"{effect.factors[0].capitalize()} and {effect.factors[1]} depend on one another: "
         f"{first[row]} is {_behind(behind[row, most], task)} {first[best]} with {second[most]}, "
-        f"but {_behind(behind[row, least], task)} it with {second[least]}."
+        f"but {_behind(behind[row, least], task)} it with {second[least]}"
     )
 
 
@@ -115,10 +139,15 @@ def _behind(value: float, task: dict[str, object]) -> str:
 
 
 def _failures(history: History, rows: Sequence[Row], found: Sequence[Effect]) -> list[str]:
-    """Who did not leave the constant prediction: whole levels first, then the rest by name."""
-    constant = words.score(baseline(history, ranked_on(history)), history.record["task"])
+    """Who did not train: whole levels first, then the rest by name."""
+    task = history.record["task"]
+    constant, good = (words.score(value, task) for value in (task["baseline"], near_best(history)))
+    what = (
+        f"did not get half-way from the constant prediction ({constant}) to a good score ({good}) "
+        f"at any rate"
+    )
     failed = [row for row in rows if has_failed(history, row)]
-    if not failed or len(failed) == len(rows):
+    if len(failed) == len(rows):
         return []
     told: set[str] = set()
     sentences: list[str] = []
@@ -129,18 +158,27 @@ def _failures(history: History, rows: Sequence[Row], found: Sequence[Effect]) ->
             if not own or {row.name for row in own} <= told:
                 continue
             told |= {row.name for row in own}
-            sentences.append(
-                f"{_whom(level, own)} did not leave the constant prediction ({constant}) at any "
-                f"rate{_why(history, own, rows)}."
-            )
+            sentences.append(f"{_whom(level, own)} {what}{_why(history, own, rows)}.")
     rest = [row for row in failed if row.name not in told]
     if rest:
         named = listing([row.label for row in rest], limit=6)
         why = _why(history, rest, rows)
-        sentences.append(
-            f"{named} did not leave the constant prediction ({constant}) at any rate{why}."
-        )
-    return sentences
+        sentences.append(f"{named} {what}{why}.")
+    return [*sentences, *_fell(history, rows)]
+
+
+def _fell(history: History, rows: Sequence[Row]) -> list[str]:
+    """Those that did well in tuning and diverged on most fresh seeds, at the same rate."""
+    found: list[str] = []
+    for row in rows:
+        final = history.of("final", row.name)
+        lost = sum(lane.lane in history.diverged for lane in final)
+        if 2 * lost > len(final) and row.diverged < 1 and not has_failed(history, row):
+            found.append(
+                f"{row.label} trained in tuning at {words.rate(row.lr)}, but diverged in {lost} of "
+                f"{len(final)} fresh seeds: the rate is at its edge, take a lower one."
+            )
+    return found
 
 
 def _whom(level: LevelMean, own: Sequence[Row]) -> str:

@@ -15,11 +15,12 @@ from scipy.special import fdtrc
 
 from talweg.study.history import History
 from talweg.study.pairs import SIGNIFICANCE, Pairs
-from talweg.study.ranking import Row, baseline, near_best, ranked_on, sign_of
+from talweg.study.ranking import Row, baseline, best_rate, near_best, ranked_on, sign_of
 from talweg.study.statistics import holm, mean_interval
 
-FAILED = 0.05
-"""A contender failed that went less than this share of the way to what counts as good."""
+FAILED = 0.5
+"""A contender failed that went less than this share of the way from the constant prediction to what
+counts as good, in tuning at its best rate and on fresh seeds."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class LevelMean:
         high: Upper end.
         ties: Labels of the levels that it is not significantly different from, after Holm's
             correction within the factor.
-        failed: Labels of the contenders with this level that did not leave the constant prediction.
+        failed: Labels of the contenders with this level that failed: see `has_failed`.
         count: How many contenders have this level.
     """
 
@@ -197,10 +198,11 @@ def _levels(
 
 
 def has_failed(history: History, row: Row) -> bool:
-    """Whether a contender did not leave the constant prediction, though another one did."""
-    good = near_best(history)
-    if good is None:
+    """Whether a contender got less than half-way to a good score at any rate."""
+    good, tuned = near_best(history), best_rate(history, row.name)
+    if good is None or tuned is None:
         return False
     constant = baseline(history, "validation")
-    gone = row.score - baseline(history, ranked_on(history))
-    return gone / (good - constant) < FAILED
+    gone = [row.score - baseline(history, ranked_on(history))]
+    gone += [] if math.isnan(tuned.score) else [tuned.score - constant]
+    return max(part / (good - constant) for part in gone) < FAILED
