@@ -164,13 +164,16 @@ def test_lists_of_what_has_a_name(what, words, monkeypatch, capsys):
 
 
 def test_race_prints_who_is_first(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["talweg", "race", "saddle", "--steps", "100", "-q"])
+    words = ["talweg", "race", "saddle", "--rules", "sgd,momentum", "-q", "--picture"]
+    monkeypatch.setattr(sys, "argv", words)
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 0
     shown = capsys.readouterr().out
     assert "off the saddle" in shown
     assert "is first on saddle" in shown
+    assert "Off the saddle at one rate, 0.01: Momentum after " in shown
+    assert "★ minimum" in shown
 
 
 def test_lists(tmp_path: Path):

@@ -4,12 +4,12 @@ import base64
 import hashlib
 import json
 import re
-import shutil
 import subprocess
 from html.parser import HTMLParser
 
 import pytest
 from plotly.offline import get_plotlyjs
+from tests.browser import BROWSER, needs_browser
 
 from talweg import report
 from talweg.report.page import page
@@ -202,12 +202,7 @@ def test_a_study_reports_itself_in_its_folder(make_study, tmp_path):
     assert (tmp_path / "report.html").stat().st_size > 1_000_000
 
 
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
-)
-
-
-@pytest.mark.skipif(not BROWSER, reason="no chromium or chrome to open the page in")
+@needs_browser
 def test_a_browser_draws_every_figure_without_a_complaint(make_study, tmp_path):
     path = report.write(make_study(), tmp_path / "report.html")
     done = subprocess.run(

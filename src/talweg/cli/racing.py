@@ -9,6 +9,7 @@ from rich.table import Table
 from talweg.cli.options import numbers
 from talweg.race import Race
 from talweg.race import race as run_race
+from talweg.race.terminal import drawn
 from talweg.study import words
 
 
@@ -27,7 +28,16 @@ def race(
         int | None, typer.Option(help="Runs at each rate; default: 1, with noise 5.")
     ] = None,
     start: Annotated[str | None, typer.Option(help="Where all begin, such as -1.2,1.")] = None,
-    out: Annotated[str | None, typer.Option(help="Draw it, to be played: an HTML file.")] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(help="Draw it: an html file, to be played, or png or svg (matplotlib)."),
+    ] = None,
+    picture: Annotated[
+        bool | None,
+        typer.Option(
+            "--picture/--no-picture", help="A small picture here; default: on a terminal."
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Race rules from the same start on a landscape, each at its own best rate."""
@@ -43,6 +53,10 @@ def race(
     )
     console = Console(highlight=False)
     console.print(_table(found))
+    if (console.is_terminal if picture is None else picture) and len(found.landscape.start) == 2:
+        console.print()
+        console.print(drawn(found, columns=min(console.width, 100) - 2))
+        console.print()
     for sentence in found.sentences:
         console.print(sentence, soft_wrap=True)
     if out is not None:
@@ -51,10 +65,13 @@ def race(
 
 def _table(found: Race) -> Table:
     has_saddle = bool(found.landscape.saddles)
-    headers = ["rule", "rate", "steps", *(["off the saddle"] if has_saddle else []), "height left"]
+    rate = found.shared_rate
+    saddle = ["off the saddle", *([f"at {words.rate(rate)}"] if rate else [])]
+    headers = ["rule", "rate", "steps", *(saddle if has_saddle else []), "height left"]
     table = Table(*headers, box=None, pad_edge=False, header_style="dim")
     for racer in found.racers:
         left = [_shown(racer.left_saddle)] if has_saddle else []
+        left += [_shown(racer.left_at.get(rate))] if rate else []
         table.add_row(
             racer.label, words.rate(racer.lr), _shown(racer.steps), *left, f"{racer.gap:.2g}"
         )

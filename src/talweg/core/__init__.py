@@ -4,7 +4,7 @@ from talweg.core.compiling import Compiled, missing_compiler
 from talweg.core.contract import check_promises
 from talweg.core.errors import UserError, choose, is_finite, nearest, whole_number
 from talweg.core.fields import check_flag, check_number, hyper, option
-from talweg.core.files import page_around, write_atomically, write_page
+from talweg.core.files import page_around, write_atomically, write_file, write_page
 from talweg.core.registry import Registry
 from talweg.core.rule import Rule, Scalar, Scalars, State, largest, shares, stack, switch
 from talweg.core.spec import parse_call, split_calls
@@ -40,5 +40,6 @@ __all__ = [
     "switch",
     "whole_number",
     "write_atomically",
+    "write_file",
     "write_page",
 ]

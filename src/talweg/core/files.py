@@ -33,11 +33,16 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 
 def write_page(path: str | os.PathLike[str], text: str) -> Path:
-    """Writes a page where a user wants it.
+    """`write_file` of text."""
+    return write_file(path, text.encode())
+
+
+def write_file(path: str | os.PathLike[str], content: bytes) -> Path:
+    """Writes a file where a user wants it.
 
     Args:
         path: The file to write or replace; its folder must exist.
-        text: What it holds.
+        content: What it holds.
 
     Returns:
         The path.
@@ -46,10 +51,10 @@ def write_page(path: str | os.PathLike[str], text: str) -> Path:
         UserError: If it is no path, or cannot be written.
     """
     if not isinstance(path, (str, os.PathLike)):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise UserError(f"a page's place is a path, got {path!r}")
+        raise UserError(f"a file's place is a path, got {path!r}")
     where = Path(path)
     try:
-        write_atomically(where, lambda file: file.write(text.encode()))
+        write_atomically(where, lambda file: file.write(content))
     except (OSError, ValueError) as error:  # a name that no file can have is a ValueError
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"cannot write {str(where)!r}: {reason.lower()}") from error

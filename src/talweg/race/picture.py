@@ -2,17 +2,15 @@
 
 import numpy as np
 import plotly.graph_objects as go
-import torch
-from contourpy import contour_generator
+from numpy.typing import NDArray
+from torch import Tensor
 
 from talweg.core import page_around
+from talweg.race.batches import batch_minima
+from talweg.race.colours import COLOURS, FAINT, INK, PAPER, SOFT
+from talweg.race.contours import contours
 from talweg.race.result import Race, Racer
 
-COLOURS = (
-    "#2572c1", "#df7210", "#2b6860", "#d20592", "#47107f", "#8d5d01", "#2999d7", "#8b2500",
-    "#769766", "#8f59fc", "#564739", "#354764",
-)  # fmt: skip
-"""Those of the report: far apart for normal, protan, deutan and tritan eyes."""
 FRAMES = 120
 LEVELS = 22
 """Contours."""
@@ -31,8 +29,9 @@ def page(race: Race) -> str:
 def figure(race: Race) -> go.Figure:
     """Contours, the minimum, and a path for each rule, with buttons, a slider and a legend."""
     shown = moments(race)
-    drawn = go.Figure([_contours(race), _minima(race), *_paths(race, shown[-1])])
-    places = list(range(2, 2 + len(race.racers)))
+    still = [_contours(race), *_batches(race), *_exact(race), _marks(race)]
+    drawn = go.Figure([*still, *_paths(race, shown[-1])])
+    places = list(range(len(still), len(still) + len(race.racers)))
     drawn.frames = [
         go.Frame(data=_paths(race, moment), traces=places, name=str(moment)) for moment in shown
     ]
@@ -40,13 +39,11 @@ def figure(race: Race) -> go.Figure:
     drawn.update_layout(
         title={
             "text": f"<span style='font-size:19px'>{race.sentences[0]}</span><br>"
-            f"<span style='color:#565e65;font-size:13px'>{race.landscape.formula}, "
-            f"{'exact' if race.exact else 'stochastic'} gradients, each rule at the best of "
-            f"{race.rates} rates</span>",
+            f"<span style='color:{SOFT};font-size:13px'>{race.described}</span>",
             "x": 0.04,
         },
-        font={"family": "system-ui, sans-serif", "color": "#1d2226", "size": 14},
-        paper_bgcolor="#fcfbf8",
+        font={"family": "system-ui, sans-serif", "color": INK, "size": 14},
+        paper_bgcolor=PAPER,
         plot_bgcolor="#ffffff",
         width=1080,
         height=760,
@@ -55,7 +52,7 @@ def figure(race: Race) -> go.Figure:
         updatemenus=[_buttons()],
         sliders=[_slider(shown)],
     )
-    names = ("a", "b") if race.landscape.name == "line-fit" else ("x", "y")
+    names = race.coordinates
     plain = {"zeroline": False, "showgrid": False}
     drawn.update_xaxes(range=[left, right], title=names[0], **plain)
     drawn.update_yaxes(range=[low, high], title=names[1], **plain)
@@ -70,32 +67,56 @@ def moments(race: Race) -> list[int]:
 
 def _contours(race: Race) -> go.Scatter:
     """Lines of one height as one trace: Plotly's own contours vanish in an animation."""
-    (left, low), (right, high) = race.landscape.window
-    x = torch.linspace(left, right, 241, dtype=torch.float64)
-    y = torch.linspace(low, high, 241, dtype=torch.float64)
-    points = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
-    heights = race.landscape(points) - race.landscape.least
-    floor = float(heights.max()) * 1e-5
-    levels = torch.log10(heights + floor)
-    drawn = contour_generator(x.numpy(), y.numpy(), levels.numpy())
     gap = np.full((1, 2), np.nan)
-    lines = [gap]
-    for level in np.linspace(float(levels.min()), float(levels.max()), LEVELS + 2)[1:-1]:
-        for line in drawn.lines(level):
-            lines += [np.asarray(line), gap]
-    along = np.concatenate(lines).round(4)
+    lines = [part for line in contours(race.landscape, LEVELS) for part in (line, gap)]
+    along = np.concatenate([gap, *lines]).round(4)
     return go.Scatter(
         x=along[:, 0], y=along[:, 1], mode="lines", hoverinfo="skip", showlegend=False,
-        line={"width": 0.8, "color": "#c3c7c6"},
+        line={"width": 0.8, "color": FAINT},
     )  # fmt: skip
 
 
-def _minima(race: Race) -> go.Scatter:
-    places = np.array(race.landscape.minima)
+def _marks(race: Race) -> go.Scatter:
+    """Minima, saddles and the start."""
+    kinds = {"star": race.landscape.minima, "x": race.landscape.saddles,
+             "circle-open": (race.landscape.start,)}  # fmt: skip
+    places = [(symbol, *place) for symbol, group in kinds.items() for place in group]
+    symbols, x, y = zip(*places, strict=True)
+    names = {"star": "minimum", "x": "saddle", "circle-open": "start"}
     return go.Scatter(
-        x=places[:, 0], y=places[:, 1], mode="markers", name="minimum", hoverinfo="skip",
-        marker={"symbol": "star", "size": 13, "color": "#1d2226"},
+        x=x, y=y, mode="markers", name="minimum ★", showlegend=False,
+        marker={"symbol": symbols, "size": 13, "color": INK, "line": {"width": 2, "color": INK}},
+        text=[names[symbol] for symbol in symbols], hovertemplate="%{text}<extra></extra>",
     )  # fmt: skip
+
+
+def _batches(race: Race) -> list[go.Scatter]:
+    """The minima of batches, which pull a stochastic path to and fro."""
+    if race.batch_size is None:
+        return []
+    along = batch_minima(race.landscape, race.batch_size).round(4)
+    return [go.Scatter(
+        x=along[:, 0], y=along[:, 1], mode="markers", hoverinfo="skip",
+        name=f"minima of batches of {race.batch_size}",
+        marker={"size": 4, "color": SOFT, "opacity": 0.35},
+    )]  # fmt: skip
+
+
+def _exact(race: Race) -> list[go.Scatter]:
+    """Where exact gradients would have led, dotted; they go with their rule in the legend."""
+    return [
+        go.Scatter(
+            x=walked[:, 0], y=walked[:, 1], mode="lines", hoverinfo="skip", showlegend=False,
+            legendgroup=racer.name,
+            line={"color": COLOURS[place % len(COLOURS)], "width": 1.5, "dash": "dot"},
+        )
+        for place, racer in enumerate(race.racers)
+        if racer.exact_path is not None and len(walked := _finite(racer.exact_path))
+    ]  # fmt: skip
+
+
+def _finite(path: Tensor) -> NDArray[np.float64]:
+    return path[path.isfinite().all(-1)].numpy()
 
 
 def _paths(race: Race, until: int) -> list[go.Scatter]:
@@ -107,12 +128,11 @@ def _paths(race: Race, until: int) -> list[go.Scatter]:
 
 
 def _path(racer: Racer, colour: str, until: int) -> go.Scatter:
-    walked = racer.path[: until + 1]
-    walked = walked[walked.isfinite().all(-1)].numpy()
+    walked = _finite(racer.path[: until + 1])
     sizes = [0] * (len(walked) - 1) + [11]
-    steps = "not there" if racer.steps is None else f"{racer.steps:.0f} steps"
     return go.Scatter(
-        x=walked[:, 0], y=walked[:, 1], mode="lines+markers", name=f"{racer.label}, {steps}",
+        x=walked[:, 0], y=walked[:, 1], mode="lines+markers", name=racer.summary,
+        legendgroup=racer.name,
         line={"color": colour, "width": 2}, marker={"size": sizes, "color": colour, "opacity": 1},
         hovertemplate=f"{racer.label}<br>(%{{x:.4g}}, %{{y:.4g}})<extra></extra>",
     )  # fmt: skip
@@ -146,9 +166,9 @@ def _slider(shown: list[int]) -> dict[str, object]:
         for moment in shown
     ]
     return {
-        "steps": steps, "active": len(steps) - 1, "x": 0.36, "len": 0.64, "y": -0.07,
+        "steps": steps, "active": len(steps) - 1, "x": 0.5, "len": 0.5, "y": -0.07,
         "currentvalue": {
-            "prefix": "step ", "xanchor": "left", "font": {"color": "#565e65", "size": 14},
+            "prefix": "step ", "xanchor": "left", "font": {"color": SOFT, "size": 14},
         }, "ticklen": 0, "minorticklen": 0,
         "font": {"color": "#8a9197", "size": 10},
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -95,7 +96,25 @@ def race(
         for place, (entry, grid) in enumerate(zip(entries, grids, strict=True))
     ]
     racers.sort(key=lambda one: (one.steps is None, one.steps or one.gap))
-    return Race(chosen, tuple(racers), steps, tolerance, rates, count, stochastic.is_exact)
+    if batch_size is not None:
+        racers = _with_exact_paths(chosen, entries, racers, begin, steps)
+    return Race(
+        chosen, tuple(racers), steps, tolerance, rates, count, stochastic.is_exact, batch_size
+    )
+
+
+def _with_exact_paths(
+    landscape: Landscape,
+    entries: Sequence[NamedRule],
+    racers: Sequence[Racer],
+    begin: Sequence[float],
+    steps: int,
+) -> list[Racer]:
+    """Racers with where they would have been with exact gradients."""
+    known = {entry.name: entry for entry in entries}
+    rules = [known[racer.name].with_lr(racer.lr) for racer in racers]
+    walked = paths(landscape, rules, [0] * len(rules), begin, steps, Noise(), lambda _: None)
+    return [replace(racer, exact_path=walked[:, lane]) for lane, racer in enumerate(racers)]
 
 
 def _racer(
@@ -124,16 +143,18 @@ def _racer(
     ends = gaps[-1].mean(-1)
     means = reached.mean(-1)
     best = min(range(len(grid)), key=lambda place: (means[place], float(ends[place])))
-    left = None
+    left: dict[float, float | None] = {}
     if landscape.saddles:
         at = torch.tensor(landscape.saddles, dtype=torch.float64)
         level = float((landscape(at) - landscape.least).min())
-        left = _known(_first(gaps <= 0.99 * level)[best].mean())
+        gone = _first(gaps <= 0.99 * level).mean(-1)
+        left = {lr: _known(steps) for lr, steps in zip(grid, gone, strict=True)}
     return Racer(
         entry.name,
         entry.label,
         grid[best],
         _known(means[best]),
+        left.get(grid[best]),
         left,
         float(ends[best]),
         int((~gaps[-1].isfinite()).sum()),
