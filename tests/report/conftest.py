@@ -163,6 +163,7 @@ class Maker:
                     "model": "mlp 64-128-128-10, relu",
                     "parameters": 26122,
                     "gradients": {},
+                    "blocked": [],
                     "batch_size": 64,
                     "steps_per_epoch": STEPS,
                     "steps": STEPS * self.epochs,

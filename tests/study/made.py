@@ -43,6 +43,7 @@ def contender(name: str, lrs: Sequence[float], **more: Any) -> dict[str, Any]:
         "steps": None,
         "model": "made",
         "gradients": {},
+        "blocked": [],
         **more,
     }
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -143,9 +144,46 @@ def test_what_no_gradient_gets_through_is_told(tmp_path: Path):
     )  # fmt: skip
     (told,) = [text for text in study.sentences if "trained through" in text]
     assert told == (
-        "mlp 4-8-8-3, binary-step cannot be trained through: no gradient reaches 1.weight, "
-        "3.weight at the start."
+        "mlp 4-8-8-3, binary-step cannot be trained through: "
+        "the gradient of 1.weight, 3.weight is 0."
     )
+
+
+class Odd(nn.Module):
+    """A head that starts at 0, a layer that nothing uses, and whatever else is given."""
+
+    def __init__(self, factor: float = 1.0) -> None:
+        super().__init__()
+        self.body, self.unused, self.head = nn.Linear(4, 6), nn.Linear(4, 6), nn.Linear(6, 3)
+        nn.init.zeros_(self.head.weight)
+        self.factor = factor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.tanh(self.body(x))) * self.factor
+
+
+class Vectors(nn.Module):
+    """Parameters of one dimension."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w, self.b = nn.Parameter(torch.randn(4)), nn.Parameter(torch.randn(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x * self.w).sum(1, keepdim=True) * self.b
+
+
+def test_odd_models_are_compared_like_others(tmp_path: Path):
+    models = {
+        "odd": lambda: Odd(), "broken": lambda: Odd(float("nan")), "vectors": lambda: Vectors(),
+        "fine": small,
+    }  # fmt: skip
+    study = talweg.compare(data="iris", models=models, out=tmp_path / "run", **QUICK)
+    assert len(study.ranking) == 8
+    assert {each["model"] for each in study.record["contenders"]} == set(models)
+    assert not any("trained through" in text for text in study.sentences)
+    broken = [row for row in study.ranking if row.levels["model"] == "broken"]
+    assert all(row.diverged == 1 for row in broken)
 
 
 def test_only_what_varies_is_named(tmp_path: Path):
@@ -157,6 +195,17 @@ def test_only_what_varies_is_named(tmp_path: Path):
     assert {row.label for row in study.ranking} == {"constant", "linear"}
     assert {row.rule for row in study.ranking} == {"adam"}
     assert study.best.lr in (0.01, 0.1)
+
+
+def test_numpys_numbers_and_generators_are_as_good(tmp_path: Path):
+    study = talweg.compare(
+        data="iris", models=(name for name in ("mlp", "maxout")), layers=np.int64(1), hidden=8,
+        fractions=(np.float32(0.5), np.float32(0.25), np.float32(0.25)),
+        schedules={"half": lambda start, step, _: start * 0.5 + 0 * step, "all": "constant"},
+        out=tmp_path / "run", **QUICK,
+    )  # fmt: skip
+    assert {row.levels["schedule"] for row in study.ranking} == {"half", "all"}
+    assert study.record["data"]["train"] == 74
 
 
 def test_ctrl_c_between_engines_leaves_what_was_done(tmp_path: Path, monkeypatch):
@@ -208,6 +257,18 @@ def test_ctrl_c_between_engines_leaves_what_was_done(tmp_path: Path, monkeypatch
         ({"layers": 2, "model": small}, "layers shapes a ready model"),
         ({"models": ["linear", "mlp"], "activations": ["relu", "elu"]}, "cannot be crossed"),
         ({"drop_last": 1}, "drop_last must be"),
+        ({"drop_last": True, "batch_size": 1000}, "drop_last"),
+        ({"batch_size": 8, "batch_sizes": [8, 16]}, "give either batch_size or batch_sizes"),
+        ({"activation": ""}, "unknown activation ''"),
+        ({"models": ["linear", "softmax"], "layers": 2}, "none of the models takes layers"),
+        ({"models": {"a\nb": small, "c": small}}, "a model's name must be printable"),
+        ({"schedules": ["warm-up", "warm_up"]}, "are the same"),
+        ({"schedules": ["cosine", schedules.Cosine()]}, "are the same"),
+        (
+            {"schedules": {"bad": lambda s, _, span: s / (span.steps - 4)}},
+            "schedule 'bad' fails over 4 steps: float division",
+        ),
+        ({"hidden": "abc"}, "hidden must be whole numbers"),
         ({"fractions": (0.5, 0.5)}, "three positive numbers"),
     ],
 )

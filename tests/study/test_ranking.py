@@ -68,6 +68,27 @@ def test_lanes_that_have_not_finished_wait_until_none_has():
     assert [row.score for row in rank(maker.history())] == [0.9, 0.4]
 
 
+def test_a_contender_is_not_judged_by_the_rates_that_diverged_while_others_run():
+    maker = Maker(record({"a": [0.1, 1.0], "b": [0.1, 1.0]}))
+    for lr in (0.1, 1.0):
+        maker.lane("tune", "a", lr, 100, [0.1, 0.2, 0.5])
+    maker.lane("tune", "b", 0.1, 100, [0.1, 0.4])
+    maker.lane("tune", "b", 1.0, 100, [0.1], diverged=3)
+    assert [row.name for row in rank(maker.history())] == ["a"]
+    maker.record["lanes"] = maker.record["lanes"][:0]
+    maker.rows.clear()
+    for rule in "ab":
+        for lr in (0.1, 1.0):
+            maker.lane("tune", rule, lr, 100, [0.1, 0.2, 0.5])
+    for seed in (0, 1):
+        maker.lane("final", "a", 0.1, seed, [0.1, 0.2, 0.6])
+    maker.lane("final", "b", 0.1, 0, [0.1], diverged=3)
+    maker.lane("final", "b", 0.1, 1, [0.1, 0.7])
+    assert ranked_on(maker.history()) == "validation"
+    maker.lane("final", "b", 0.1, 2, [0.1, 0.2, 0.7])
+    assert ranked_on(maker.history()) == "test"
+
+
 def test_rules_that_all_diverge_are_not_recommended():
     maker = Maker(record({"a": [0.1], "b": [0.1]}))
     for rule in ("a", "b"):

@@ -18,10 +18,7 @@ BEST, WORST = 12, 3
 
 def as_values(study: Study) -> dict[str, Any]:
     """The result of a study as plain values for JSON; what is not known is None."""
-    rows = [
-        {key: None if value != value else value for key, value in vars(row).items()}
-        for row in study.ranking
-    ]
+    rows = [{key: _known(value) for key, value in vars(row).items()} for row in study.ranking]
     return {
         "status": study.record["status"],
         "ranked_on": study.ranked_on,
@@ -31,11 +28,28 @@ def as_values(study: Study) -> dict[str, Any]:
         "test_baseline": study.record["task"]["test_baseline"],
         "target": study.record["target"],
         "ranking": rows,
+        "effects": [
+            {
+                "factors": list(effect.factors),
+                "share": effect.share,
+                "p": _known(effect.p),
+                "levels": [
+                    {key: _known(value) for key, value in vars(level).items()}
+                    for level in effect.levels
+                ],
+            }
+            for effect in effects(study.history, study.ranking)
+        ],
         "sentences": study.sentences,
         "folder": str(study.folder),
         "report": str(study.folder / "report.html"),
         "seconds": study.record["seconds"],
     }
+
+
+def _known(value: Any) -> Any:
+    """The value, or None for a number that is none."""
+    return None if value != value else value
 
 
 def show(study: Study, console: Console) -> None:

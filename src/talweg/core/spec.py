@@ -21,7 +21,7 @@ def parse_call(text: str) -> tuple[str, dict[str, float | bool | str]]:
         raise UserError(f"expected NAME or NAME(option=value, …), got {text!r}")
     name, inside = match.groups()
     options: dict[str, float | bool | str] = {}
-    for part in filter(None, (piece.strip() for piece in (inside or "").split(","))):
+    for part in split_calls(inside or ""):
         key, equals, value = (word.strip() for word in part.partition("="))
         if not equals or not key.isidentifier() or not value:
             raise UserError(f"expected option=value in {text!r}, got {part!r}")
@@ -36,8 +36,17 @@ def split_calls(text: str) -> list[str]:
 
     >>> split_calls("sgd, momentum(form=average, momentum=0.95)")
     ['sgd', 'momentum(form=average, momentum=0.95)']
+    >>> split_calls("warm-up(then=step(every=0.5, factor=0.2)), cosine")
+    ['warm-up(then=step(every=0.5, factor=0.2))', 'cosine']
     """
-    return [part.strip() for part in re.split(r",(?![^(]*\))", text) if part.strip()]
+    parts, depth = [""], 0
+    for character in text:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if character == "," and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part.strip() for part in parts if part.strip()]
 
 
 def _value(text: str) -> float | bool | str:

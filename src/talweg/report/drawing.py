@@ -42,7 +42,7 @@ class Drawing:
             "type": "scatter",
             "legendgroup": name,
             "uid": f"{self.marks[name].index}-{part}",
-            "name": escape(self.labels[name]),
+            "name": escape(self.labels[name], quote=False),
             "showlegend": part == "line",
             **more,
         }

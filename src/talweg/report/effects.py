@@ -66,7 +66,7 @@ def _share(effect: Effect) -> str:
 
 def _levels(draw: Drawing, effect: Effect, number: int) -> Panel:
     levels = effect.levels[::-1]
-    names = [escape(level.label) for level in levels]
+    names = [escape(level.label, quote=False) for level in levels]
     trace = {
         "type": "scatter",
         "uid": f"effect-{number}",
@@ -100,7 +100,9 @@ def _heat(
 ) -> Panel:
     assert effect.cells is not None
     values = draw.factor * effect.cells
-    down, across = ([escape(label) for label in factors[name].values()] for name in effect.factors)
+    down, across = (
+        [escape(label, quote=False) for label in factors[name].values()] for name in effect.factors
+    )
     if len(across) > len(down):  # labels are read more easily beside rows
         down, across, values = across, down, values.T
     better = draw.task["higher_is_better"]

@@ -7,7 +7,16 @@ from numbers import Integral
 from typing import Any, TypeAlias
 
 from talweg.activations import ACTIVATIONS
-from talweg.core import Rule, UserError, choose, is_finite, parse_call, split_calls, whole_number
+from talweg.core import (
+    Rule,
+    UserError,
+    choose,
+    is_finite,
+    listing,
+    parse_call,
+    split_calls,
+    whole_number,
+)
 from talweg.data import Splits
 from talweg.losses import LOSSES, Loss, PerSample, loss_named
 from talweg.metrics import METRICS, Metric, metrics_of
@@ -20,6 +29,7 @@ from talweg.study.record import constant_score
 OneRule: TypeAlias = str | Rule | NamedRule
 Rates: TypeAlias = float | Sequence[float]
 Models: TypeAlias = Mapping[str, Model] | Sequence[str]
+Schedules: TypeAlias = Mapping[str, Schedule] | Sequence[str | Schedule]
 
 
 def rule_levels(rules: OneRule | Sequence[OneRule] | None) -> list[Level]:
@@ -83,13 +93,15 @@ def model_levels(model: Model, models: Models | None) -> list[Level]:
         raise UserError("give either model or models")
     if isinstance(models, str):
         models = split_calls(models)
-    if isinstance(models, Mapping):
-        named_models: list[tuple[str, Model]] = list(models.items())
-    elif isinstance(models, Iterable) and all(isinstance(each, str) for each in models):  # pyright: ignore[reportUnnecessaryIsInstance]
-        named_models = [(each, each) for each in models]
-    else:
+    chosen = list(models) if isinstance(models, Iterable) else [models]  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not all(isinstance(each, str) for each in chosen):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UserError(f"models must be names, or {{name: model}}, got {models!r}")
-    return several("models", [Level(str(name), str(name), each) for name, each in named_models])
+    values = [models[each] for each in chosen] if isinstance(models, Mapping) else chosen
+    for name in chosen:
+        if not name.strip() or not name.isprintable():
+            raise UserError(f"a model's name must be printable, got {name!r}")
+    levels = [Level(name, name, value) for name, value in zip(chosen, values, strict=True)]
+    return several("models", levels)
 
 
 def activation_levels(
@@ -97,37 +109,48 @@ def activation_levels(
 ) -> list[Level] | None:
     """The activations to compare; None if none is named."""
     if activations is None:
-        return None if activation is None else [Level(activation, activation, activation)]
+        return None if activation is None else [_activation_level(activation)]
     if activation is not None:
         raise UserError("give either activation or activations")
     names = split_calls(activations) if isinstance(activations, str) else activations
     if not isinstance(names, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UserError(f"activations must be names (talweg list activations), got {names!r}")
-    canonical = [_activation_name(name) for name in names]
-    return several("activations", [Level(name, name, name) for name in canonical])
+    return several("activations", [_activation_level(name) for name in names])
 
 
-def _activation_name(name: object) -> str:
-    if not isinstance(name, str):
+def _activation_level(name: str) -> Level:
+    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UserError(f"an activation is a name (talweg list activations), got {name!r}")
-    _ = ACTIVATIONS[name]  # complains of one that is none
-    return name if name in ACTIVATIONS else name.replace("_", "-")
+    known = ACTIVATIONS[name].name  # complains of one that is none
+    return Level(known, known, known)
 
 
-def check_crossing(models: Sequence[Level], activations: Sequence[Level] | None) -> None:
-    """Complains of several activations for a model that has none: it would be trained twice."""
-    for model in models if activations and len(activations) > 1 else ():
-        name = model.value
-        if isinstance(name, str) and name in MODELS and MODELS[name].activation is None:
+def check_crossing(
+    models: Sequence[Level],
+    activations: Sequence[Level] | None,
+    hidden: Sequence[int] | None,
+    layers: int | None,
+) -> None:
+    """Complains of what no model takes, and of several activations for one that has none."""
+    ready = [
+        MODELS[level.value]
+        for level in models
+        if isinstance(level.value, str) and level.value in MODELS
+    ]
+    asked = {"activation": activations, "hidden": hidden, "layers": layers}
+    for name, value in asked.items():
+        takes = [each.activation if name == "activation" else each.hidden for each in ready]
+        if len(models) > 1 and value is not None and not any(takes):
+            raise UserError(f"none of the models takes {name}: {listing([m.name for m in models])}")
+    for each in ready if activations and len(activations) > 1 else ():
+        if each.activation is None:
             raise UserError(
-                f"{model.name} has no activation and cannot be crossed with several: "
+                f"{each.name} has no activation and cannot be crossed with several: "
                 f"compare it in a study of its own"
             )
 
 
-def schedule_levels(
-    schedule: str | Schedule | None, schedules: Sequence[str | Schedule] | None
-) -> list[Level]:
+def schedule_levels(schedule: str | Schedule | None, schedules: Schedules | None) -> list[Level]:
     """The schedules of the learning rate to compare."""
     if schedules is None:
         return [_schedule_level(schedule)]
@@ -135,9 +158,18 @@ def schedule_levels(
         raise UserError("give either schedule or schedules")
     if isinstance(schedules, str):
         schedules = split_calls(schedules)
+    if isinstance(schedules, Mapping):
+        named_ones = [
+            Level(str(name), str(name), schedule_of(each)) for name, each in schedules.items()
+        ]
+        return several("schedules", named_ones)
     if not isinstance(schedules, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UserError(f"schedules must be names or schedules, got {schedules!r}")
-    return several("schedules", [_schedule_level(each) for each in schedules])
+    levels = several("schedules", [_schedule_level(each) for each in schedules])
+    for one, other in combinations(levels, 2):
+        if one.value == other.value:
+            raise UserError(f"schedules {one.name!r} and {other.name!r} are the same")
+    return levels
 
 
 def _schedule_level(schedule: str | Schedule | None) -> Level:
@@ -156,25 +188,27 @@ def _written(schedule: Schedule) -> str:
 def batch_levels(
     batch_size: int | None, batch_sizes: Sequence[int | None] | None, count: int
 ) -> list[Level]:
-    """The batch sizes to compare, None for all of the ``count`` samples; values are in samples."""
+    """The batch sizes to compare; None for all of the ``count`` samples."""
     if batch_sizes is None:
-        return [_batch_level(batch_size, count)]
+        return [_batch_level(batch_size)]
+    if batch_size != 64:
+        raise UserError("give either batch_size or batch_sizes")
     if not isinstance(batch_sizes, Iterable) or isinstance(batch_sizes, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UserError(f"batch_sizes must be whole numbers or None, got {batch_sizes!r}")
-    levels = several("batch_sizes", [_batch_level(each, count) for each in batch_sizes])
+    levels = several("batch_sizes", [_batch_level(each) for each in batch_sizes])
     for one, other in combinations(levels, 2):
-        if one.value == other.value:
+        if min(one.value or count, count) == min(other.value or count, count):
             raise UserError(
                 f"batch sizes {one.name} and {other.name} are the same on {count} samples"
             )
     return levels
 
 
-def _batch_level(size: int | None, count: int) -> Level:
+def _batch_level(size: int | None) -> Level:
     if size is None:
-        return Level("full", "full batch", count)
+        return Level("full", "full batch", None)
     size = whole_number("batch_size", size)
-    return Level(str(size), f"batch {size}", min(size, count))
+    return Level(str(size), f"batch {size}", size)
 
 
 def several(what: str, levels: list[Level]) -> list[Level]:
@@ -206,6 +240,8 @@ def units_of(hidden: int | Sequence[int] | None) -> list[int] | None:
     """Units of each hidden layer, as a list that JSON can hold; models check them."""
     if hidden is None:
         return None
+    if isinstance(hidden, str):
+        raise UserError(f"hidden must be whole numbers, got {hidden!r}")
     layers = hidden if isinstance(hidden, Iterable) else [hidden]
     return [int(units) if isinstance(units, Integral) else units for units in layers]
 

@@ -8,6 +8,7 @@ on the test part, which nothing before has seen.
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ from talweg.metrics import Metric
 from talweg.models import MODELS, Model, ModelSource, ready_source, source_of
 from talweg.schedules import Schedule
 from talweg.study import asking
-from talweg.study.asking import Models, OneRule, Rates
+from talweg.study.asking import Models, OneRule, Rates, Schedules
 from talweg.study.contenders import ACTIVATION, BATCH, MODEL, RULE, SCHEDULE, Contender, cross
 from talweg.study.folder import RunFolder
 from talweg.study.live import Board, Display, Log
@@ -54,7 +55,7 @@ def compare(
     *,
     models: Models | None = None,
     activations: Sequence[str] | None = None,
-    schedules: Sequence[str | Schedule] | None = None,
+    schedules: Schedules | None = None,
     batch_sizes: Sequence[int | None] | None = None,
     steps: int | None = None,
     reach: float | None = None,
@@ -99,7 +100,7 @@ def compare(
         progress: Whether to show progress on the error stream.
         models: In place of ``model``: ``{name: model}``, or names of ready ones.
         activations: In place of ``activation``: several, for ready models.
-        schedules: In place of ``schedule``: several.
+        schedules: In place of ``schedule``: several, or ``{name: schedule}``.
         batch_sizes: In place of ``batch_size``: several; None among them for all samples.
         steps: Updates of every run, in place of ``epochs``: equal steps instead of equal passes.
         reach: The target: the validation score whose first reaching is timed. None for 95% of
@@ -153,7 +154,8 @@ def compare(
     contenders = cross(factors, grids)
     units = asking.units_of(hidden)
     among = len(model_levels) > 1
-    asking.check_crossing(model_levels, activation_levels)
+    layers = None if layers is None else whole_number("layers", layers)
+    asking.check_crossing(model_levels, activation_levels, units, layers)
     log = Log()
     teams = teams_of(
         contenders,
@@ -185,7 +187,7 @@ def compare(
             "strategy": strategy,
             "scale": scale,
             "split_seed": split_seed,
-            "fractions": None if fractions is None else list(fractions),
+            "fractions": None if fractions is None else [float(share) for share in fractions],
             "drop_last": drop_last,
         },
         splits=splits,
@@ -256,4 +258,5 @@ def _source(
         if value is not None:
             ready = ", ".join(MODELS)
             raise UserError(f"{name} shapes a ready model ({ready}) and cannot change your own")
-    return source_of(model)
+    source = source_of(model)
+    return replace(source, name=contender.levels[MODEL].name) if among else source

@@ -1,5 +1,6 @@
 """Which choice decided, and who failed, in sentences."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from talweg.core import listing
 from talweg.diagnose import a_layer
 from talweg.study import words
-from talweg.study.effects import Effect, LevelMean, effects, has_failed, varied
+from talweg.study.effects import Effect, LevelMean, has_failed, varied
 from talweg.study.history import History
 from talweg.study.ranking import Row, near_best, sign_of
 
@@ -17,12 +18,19 @@ FADES = 0.5
 """A gradient that changes by less than this factor a layer is named as a reason to fail."""
 
 
-def headline(history: History, rows: Sequence[Row]) -> str:
-    """The factor that decides most and its best level; empty if none is sure to."""
-    found = effects(history, rows)
+def headline(history: History, rows: Sequence[Row], found: Sequence[Effect]) -> str:
+    """The factor that decides most and its best level; empty if none is sure to.
+
+    Args:
+        history: The study's.
+        rows: Its ranking.
+        found: Its effects.
+    """
     if not found:
         return ""
     largest = max(found, key=lambda effect: effect.share)
+    if largest.share < 1 - sum(effect.share for effect in found):
+        return ""
     if largest.is_sure and len(largest.factors) == 2:
         return (
             f"{words.listed(largest.factors).capitalize()} decide together, "
@@ -41,12 +49,17 @@ def headline(history: History, rows: Sequence[Row]) -> str:
     )
 
 
-def deciding(history: History, rows: Sequence[Row]) -> list[str]:
-    """What each choice explains, which level of it is best, and what failed."""
-    found = effects(history, rows)
+def deciding(history: History, rows: Sequence[Row], found: Sequence[Effect]) -> list[str]:
+    """What each choice explains, which level of it is best, and what failed.
+
+    Args:
+        history: The study's.
+        rows: Its ranking.
+        found: Its effects.
+    """
     sentences = [_shares(found)] if found else []
     mains = [effect for effect in found if len(effect.factors) == 1]
-    first = headline(history, rows)
+    first = headline(history, rows, found)
     sentences += [
         text for effect in mains if (text := _level(history, effect)) and not _tells(first, effect)
     ]
@@ -66,6 +79,12 @@ def _shares(found: Sequence[Effect]) -> str:
         if effect.is_sure and effect.share >= 0.005
     ]
     unsure = [_called(effect) for effect in found if not effect.is_sure]
+    if all(math.isnan(effect.p) for effect in found):
+        largest = max(found, key=lambda effect: effect.share)
+        return (
+            f"{_called(largest).capitalize()} makes {_percent(largest.share)} of the variance "
+            f"between combinations; one seed cannot tell whether that is sure."
+        )
     if not parts:
         return "No choice explains a share of the variance that is sure to be there."
     text = f"Of the variance between combinations, {words.listed(parts)}"
@@ -158,7 +177,9 @@ def _failures(history: History, rows: Sequence[Row], found: Sequence[Effect]) ->
             if not own or {row.name for row in own} <= told:
                 continue
             told |= {row.name for row in own}
-            sentences.append(f"{_whom(level, own)} {what}{_why(history, own, rows)}.")
+            sentences.append(
+                f"{_whom(history, effect.factors[0], level, own)} {what}{_why(history, own, rows)}."
+            )
     rest = [row for row in failed if row.name not in told]
     if rest:
         named = listing([row.label for row in rest], limit=6)
@@ -181,16 +202,17 @@ def _fell(history: History, rows: Sequence[Row]) -> list[str]:
     return found
 
 
-def _whom(level: LevelMean, own: Sequence[Row]) -> str:
+def _whom(history: History, factor: str, level: LevelMean, own: Sequence[Row]) -> str:
+    """A level, with what it failed in combination with."""
     label = level.label[:1].upper() + level.label[1:]
     if len(own) == level.count:
         return label
     if len(own) > 6:
         return f"{label} in {len(own)} of {level.count} combinations"
-    others = [
-        row.label.replace(f" · {level.label}", "").replace(f"{level.label} · ", "") for row in own
-    ]
-    return f"{label} with {words.listed(others)}"
+    others = {name: labels for name, labels in varied(history).items() if name != factor}
+    order = sorted(others, key=lambda name: name != "rule")
+    named = [" · ".join(others[name][row.levels[name]] for name in order) for row in own]
+    return f"{label} with {words.listed(named)}"
 
 
 def _why(history: History, own: Sequence[Row], rows: Sequence[Row]) -> str:
@@ -202,7 +224,7 @@ def _why(history: History, own: Sequence[Row], rows: Sequence[Row]) -> str:
     best = _fading(history, rows[0])
     if typical >= FADES or (best is not None and typical > 0.8 * best):
         return ""
-    sizes = list(history.contenders[own[0].name]["gradients"].values())
+    sizes = [float(size) for size in history.contenders[own[0].name]["gradients"].values()]
     text = (
         f": at the start its gradient changes by a factor of {typical:.2g} a layer on the way "
         f"back, and the first layer's is {sizes[0] / sizes[-1]:.1g} of the last one's"
@@ -212,12 +234,9 @@ def _why(history: History, own: Sequence[Row], rows: Sequence[Row]) -> str:
 
 def _blocked(history: History) -> list[str]:
     """Models with weights that no gradient reaches."""
-    blocked = {
-        each["model"]: [name for name, size in each["gradients"].items() if size == 0]
-        for each in history.contenders.values()
-    }
+    blocked = {each["model"]: each["blocked"] for each in history.contenders.values()}
     return [
-        f"{model} cannot be trained through: no gradient reaches {listing(names)} at the start."
+        f"{model} cannot be trained through: the gradient of {listing(names)} is 0."
         for model, names in blocked.items()
         if names
     ]

@@ -1,7 +1,9 @@
 """Which choice decides: main effects and interactions of what a study varies.
 
-A study that crosses factors is a full factorial design with the seeds as blocks, and what follows
-is its analysis of variance: Montgomery, "Design and Analysis of Experiments", ch. 5.
+A study that crosses factors is a full factorial design with the seeds as blocks. Shares of the
+variance are those of its analysis: Montgomery, "Design and Analysis of Experiments", ch. 5. Whether
+an effect is sure is not left to the F test, which takes all contenders to scatter alike; where some
+fail they do not. It is what the most different pair, or pair of pairs, says over the seeds.
 """
 
 import math
@@ -11,11 +13,18 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import fdtrc
 
 from talweg.study.history import History
-from talweg.study.pairs import SIGNIFICANCE, Pairs
-from talweg.study.ranking import Row, baseline, best_rate, near_best, ranked_on, sign_of
+from talweg.study.pairs import SIGNIFICANCE, Pairs, interaction_p
+from talweg.study.ranking import (
+    Row,
+    baseline,
+    best_rate,
+    near_best,
+    ranked_on,
+    sign_of,
+    within_bounds,
+)
 from talweg.study.statistics import holm, mean_interval
 
 FAILED = 0.5
@@ -57,7 +66,7 @@ class Effect:
         factors: One for a main effect, two for an interaction.
         share: Of the variance between contenders' mean scores, 0 to 1; the shares of all main
             effects, interactions and higher ones add up to 1.
-        p: Holm-adjusted p of the F test that there is no such effect; NaN for one seed.
+        p: That there is no such effect, adjusted by Holm's method; NaN for one seed.
         levels: Of a main effect, best first; empty for an interaction.
         cells: Of an interaction, the mean score at each pair of levels, ``[first, second]`` in the
             order of the record; None for a main effect.
@@ -95,26 +104,34 @@ def effects(history: History, rows: Sequence[Row]) -> list[Effect]:
         return []
     scores = _table(history, found, factors)
     names = list(factors)
-    wholes = [
-        *(combination for size in (1, 2) for combination in combinations(range(len(names)), size)),
-    ]
     cells = scores.mean(-1)
-    total = float(((cells - cells.mean()) ** 2).sum())
-    if total == 0:
+    if np.ptp(cells) <= 1e-12 * np.abs(cells).max():
         return []
-    sums = {axes: float((_part(cells, axes) ** 2).sum()) for axes in wholes}
-    p_values = holm([_f_test(scores, axes, sums[axes]) for axes in wholes])
-    effects = [
+    total = float(((cells - cells.mean()) ** 2).sum())
+    wholes = [axes for size in (1, 2) for axes in combinations(range(len(names)), size)]
+    levels = {
+        name: _levels(history, found, name, factors[name], _mean_over_others(scores, (axis, -1)))
+        for axis, name in enumerate(names)
+    }
+    p_values = holm(
+        [
+            levels[names[axes[0]]][1]
+            if len(axes) == 1
+            else interaction_p(_mean_over_others(scores, (*axes, -1)))
+            for axes in wholes
+        ]
+    )
+    told = [
         Effect(
             factors=tuple(names[axis] for axis in axes),
-            share=sums[axes] / total,
+            share=float((_part(cells, axes) ** 2).sum()) / total,
             p=p,
-            levels=_levels(history, found, names[axes[0]], factors) if len(axes) == 1 else (),
+            levels=levels[names[axes[0]]][0] if len(axes) == 1 else (),
             cells=_mean_over_others(cells, axes) if len(axes) == 2 else None,
         )
         for axes, p in zip(wholes, p_values, strict=True)
     ]
-    return sorted(effects, key=lambda effect: (len(effect.factors), -effect.share))
+    return sorted(told, key=lambda effect: (len(effect.factors), -effect.share))
 
 
 def _table(
@@ -130,9 +147,10 @@ def _table(
     return table
 
 
-def _mean_over_others(cells: NDArray[np.float64], axes: Sequence[int]) -> NDArray[np.float64]:
-    others = tuple(axis for axis in range(cells.ndim) if axis not in axes)
-    return cells.mean(others)
+def _mean_over_others(values: NDArray[np.float64], axes: Sequence[int]) -> NDArray[np.float64]:
+    """The mean over all axes but these."""
+    kept = [axis % values.ndim for axis in axes]
+    return values.mean(tuple(axis for axis in range(values.ndim) if axis not in kept))
 
 
 def _part(cells: NDArray[np.float64], axes: Sequence[int]) -> NDArray[np.float64]:
@@ -145,38 +163,26 @@ def _part(cells: NDArray[np.float64], axes: Sequence[int]) -> NDArray[np.float64
     return part
 
 
-def _f_test(scores: NDArray[np.float64], axes: Sequence[int], squares: float) -> float:
-    """P of no such effect, against what seeds and contenders leave unexplained."""
-    seeds = scores.shape[-1]
-    if seeds < 2:
-        return math.nan
-    cells = scores.mean(-1, keepdims=True)
-    blocks = scores.mean(tuple(range(scores.ndim - 1)), keepdims=True)
-    rest = float(((scores - cells - blocks + scores.mean()) ** 2).sum())
-    freedom = math.prod(scores.shape[axis] - 1 for axis in axes)
-    left = (math.prod(scores.shape[:-1]) - 1) * (seeds - 1)
-    if rest == 0:
-        return 0.0 if squares > 0 else 1.0
-    return float(fdtrc(freedom, left, seeds * squares / freedom / (rest / left)))
-
-
 def _levels(
     history: History,
     rows: dict[str, Row],
     factor: str,
-    factors: dict[str, dict[str, str]],
-) -> tuple[LevelMean, ...]:
-    labels = factors[factor]
-    members = {
-        level: [row for row in rows.values() if row.levels[factor] == level] for level in labels
-    }
-    scores = {
-        level: np.mean([row.scores for row in own], axis=0).tolist()
-        for level, own in members.items()
-    }
-    pairs = Pairs(list(scores.values()))
+    labels: dict[str, str],
+    scores: NDArray[np.float64],
+) -> tuple[tuple[LevelMean, ...], float]:
+    """A factor's levels, best first, and the p that they are all alike.
+
+    Args:
+        history: The study's.
+        rows: The ranking by name.
+        factor: Its name.
+        labels: Name of a level → label.
+        scores: ``[level, seed]``, averaged over the other factors.
+    """
+    pairs = Pairs(scores.tolist())
     found: list[LevelMean] = []
-    for place, (level, own) in enumerate(members.items()):
+    for place, level in enumerate(labels):
+        own = [row for row in rows.values() if row.levels[factor] == level]
         ties = [
             label
             for other, label in enumerate(labels.values())
@@ -187,14 +193,14 @@ def _levels(
             LevelMean(
                 level,
                 labels[level],
-                *mean_interval(scores[level]),
+                *within_bounds(mean_interval(scores[place].tolist()), history.record["task"]),
                 ties=tuple(ties),
                 failed=tuple(row.label for row in failed),
                 count=len(own),
             )
         )
     sign = sign_of(history)
-    return tuple(sorted(found, key=lambda level: -sign * level.mean))
+    return tuple(sorted(found, key=lambda level: -sign * level.mean)), pairs.least_p
 
 
 def has_failed(history: History, row: Row) -> bool:

@@ -1,10 +1,10 @@
 """The metrics of a run folder, by lane: what rankings and pictures are computed from."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cached_property, wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -42,8 +42,27 @@ class Series:
     values: NDArray[np.float64]
 
 
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
+
+
+def remembered(
+    function: Callable[Concatenate["History", Given], Found],
+) -> Callable[Concatenate["History", Given], Found]:
+    """A function of a history and names that is computed once for each."""
+
+    @wraps(function)
+    def once(history: "History", *names: Given.args, **more: Given.kwargs) -> Found:
+        key = (function.__name__, *names, *more.items())
+        if key not in history.known:
+            history.known[key] = function(history, *names, **more)
+        return history.known[key]
+
+    return once
+
+
 class History:
-    """What was recorded of each lane.
+    """What was recorded of each lane; it does not change.
 
     Args:
         record: The study's record; its ``lanes``, ``contenders`` and ``task`` are read.
@@ -56,6 +75,7 @@ class History:
         self.contenders: dict[str, Mapping[str, Any]] = {
             entry["name"]: entry for entry in record["contenders"]
         }
+        self.known: dict[tuple[object, ...], Any] = {}
         self._columns = {name: metrics.column(name).to_numpy() for name in SCHEMA.names}
 
     @cached_property
@@ -95,17 +115,18 @@ class History:
 
     def is_finished(self, lane: int, split: str = "validation") -> bool:
         """Whether a lane made all its steps, and was read on that part, or diverged."""
+        return lane in self.diverged or self.has_made_all(lane, split)
+
+    def has_made_all(self, lane: int, split: str = "validation") -> bool:
+        """Whether a lane made all its steps, and was read on that part."""
         series = self.series(lane, split, "loss")
         made = 0 if series is None else int(series.steps[-1])
-        return made == self._steps[lane] or lane in self.diverged
+        return made == self._steps[lane] and lane not in self.diverged
 
     @cached_property
     def any_finished(self) -> bool:
         """Whether a lane of the tuning phase made all its steps."""
-        return any(
-            self.is_finished(lane.lane) and lane.lane not in self.diverged
-            for lane in self.of("tune")
-        )
+        return any(self.has_made_all(lane.lane) for lane in self.of("tune"))
 
     @cached_property
     def _lanes_of(self) -> dict[tuple[str, str], list[Lane]]:

@@ -71,56 +71,44 @@ def inverse_trigamma(value: float) -> float:
     return x
 
 
-class Pairs:
-    """All pairs of some rows of scores.
+class Contrasts:
+    """A family of differences, each tested against 0 over the seeds.
 
     Args:
-        scores: One row per contender, one score per seed; pairs share the seeds that both have.
+        rows: One per difference, one value per seed.
+        freedom: Degrees of freedom that the scores behind all of them have for each of a
+            difference's own: no pooled variance knows more.
     """
 
-    def __init__(self, scores: Sequence[Sequence[float]]) -> None:
-        self.scores = [np.asarray(row, dtype=float) for row in scores]
-        self.pairs = list(combinations(range(len(scores)), 2))
-        self._place = {pair: place for place, pair in enumerate(self.pairs)}
-        rows = [self._difference(*pair) for pair in self.pairs]
-        self._counts = np.array([len(row) for row in rows], dtype=float)
-        self._means = np.array([row.mean() if len(row) else math.nan for row in rows])
-        own = np.array([row.var(ddof=1) if len(row) > 1 else math.nan for row in rows])
-        self._alone = np.maximum(self._counts - 1, 0)
-        self.prior = prior_of(np.nan_to_num(own), self._alone)
-        self._variances, self._freedom = self._moderated(own, self._alone)
-
-    def _difference(self, one: int, other: int) -> NDArray[np.float64]:
-        count = min(len(self.scores[one]), len(self.scores[other]))
-        difference = self.scores[one][:count] - self.scores[other][:count]
-        size = np.abs(difference).max(initial=0.0)
-        if len(difference) > 1 and difference.std(ddof=1) <= 1e-9 * size:
-            return np.full_like(difference, difference.mean())  # the same but for rounding
-        return difference
+    def __init__(self, rows: Sequence[Sequence[float]], freedom: int) -> None:
+        settled = [_settled(np.asarray(row, dtype=float)) for row in rows]
+        self.counts = np.array([len(row) for row in settled], dtype=float)
+        self.means = np.array([row.mean() if len(row) else math.nan for row in settled])
+        own = np.array([row.var(ddof=1) if len(row) > 1 else math.nan for row in settled])
+        alone = np.maximum(self.counts - 1, 0)
+        self.most = max(freedom, 1)
+        self.prior = prior_of(np.nan_to_num(own), alone)
+        self.variances, self.freedom = self._moderated(own, alone)
 
     def _moderated(
         self, own: NDArray[np.float64], alone: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Variances and degrees of freedom, no more of these than all scores together have."""
-        freedom = np.minimum(alone + self.prior.freedom, self._all(alone))
+        freedom = np.minimum(alone + self.prior.freedom, alone * self.most)
         if math.isinf(self.prior.freedom):
             return np.full_like(own, self.prior.variance), freedom
         lent = self.prior.freedom * self.prior.variance
         with np.errstate(invalid="ignore"):
             return (lent + alone * own) / (self.prior.freedom + alone), freedom
 
-    def _all(self, alone: NDArray[np.float64]) -> NDArray[np.float64]:
-        return alone * max(len(self.scores) - 1, 1)
-
     @cached_property
     def raw(self) -> list[float]:
-        """The two-sided p of each pair, unadjusted; NaN for fewer than two seeds.
+        """The two-sided p of each difference, unadjusted; NaN for fewer than two seeds.
 
         Where nothing tells a spread, a constant difference is left to the sign test ``2·0.5ⁿ``.
         """
         found: list[float] = []
         for mean, variance, count, freedom in zip(
-            self._means, self._variances, self._counts, self._freedom, strict=True
+            self.means, self.variances, self.counts, self.freedom, strict=True
         ):
             if count < 2:
                 found.append(math.nan)
@@ -133,25 +121,59 @@ class Pairs:
         return found
 
     @cached_property
-    def _adjusted(self) -> list[float]:
+    def adjusted(self) -> list[float]:
+        """The same, adjusted by Holm's method for all of them."""
         return holm(self.raw)
+
+
+def _settled(row: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A row that is constant but for rounding made so, and one that is 0 but for rounding 0."""
+    size = np.abs(row).max(initial=0.0)
+    if len(row) > 1 and row.std(ddof=1) <= 1e-9 * size:
+        row = np.full_like(row, row.mean())
+    return np.where(np.abs(row) < 1e-14, 0.0, row)
+
+
+class Pairs:
+    """All pairs of some rows of scores.
+
+    Args:
+        scores: One row per contender, one score per seed; pairs share the seeds that both have.
+    """
+
+    def __init__(self, scores: Sequence[Sequence[float]]) -> None:
+        self.pairs = list(combinations(range(len(scores)), 2))
+        self._place = {pair: place for place, pair in enumerate(self.pairs)}
+        rows: list[list[float]] = []
+        for one, other in self.pairs:
+            shared = zip(scores[one], scores[other], strict=False)
+            rows.append([a - b for a, b in shared])
+        self._contrasts = Contrasts(rows, len(scores) - 1)
+        self.prior = self._contrasts.prior
+        self.raw = self._contrasts.raw
 
     def p(self, one: int, other: int) -> float:
         """The p of a pair, adjusted by Holm's method for all of them."""
-        return self._adjusted[self._place[min(one, other), max(one, other)]]
+        return self._contrasts.adjusted[self._place[min(one, other), max(one, other)]]
 
     def differ(self, one: int, other: int) -> bool:
         """Whether a pair differs significantly."""
         return self.p(one, other) < SIGNIFICANCE
 
+    @property
+    def least_p(self) -> float:
+        """The least adjusted p: that all rows are of one mean; NaN for fewer than two seeds."""
+        return min((p for p in self._contrasts.adjusted if not math.isnan(p)), default=math.nan)
+
     def gap(self, one: int, other: int) -> tuple[float, float, float]:
         """The mean of one's scores less the other's, and its 95% interval, for this pair alone."""
+        family = self._contrasts
         place = self._place[min(one, other), max(one, other)]
-        mean = self._means[place] * (1 if one < other else -1)
-        if self._counts[place] < 2:
+        mean = family.means[place] * (1 if one < other else -1)
+        if family.counts[place] < 2:
             return float(mean), math.nan, math.nan
-        error = math.sqrt(self._variances[place] / self._counts[place])
-        half = float(stdtrit(self._freedom[place], 0.975)) * error
+        error = math.sqrt(family.variances[place] / family.counts[place])
+        half = float(stdtrit(family.freedom[place], 0.975)) * error
         return float(mean), float(mean - half), float(mean + half)
 
     def least(self, seeds: int, among: Sequence[tuple[int, int]]) -> float:
@@ -161,9 +183,27 @@ class Pairs:
             seeds: How many, at least 2.
             among: The pairs that are typical.
         """
+        family = self._contrasts
         chosen = [self._place[min(pair), max(pair)] for pair in among]
-        variance = float(np.median(self._variances[chosen])) if chosen else 0.0
-        alone = np.array([seeds - 1.0])
-        freedom = float(np.minimum(alone + self.prior.freedom, self._all(alone))[0])
+        variance = float(np.median(family.variances[chosen])) if chosen else 0.0
+        freedom = min(seeds - 1 + self.prior.freedom, (seeds - 1) * family.most)
         level = 1 - SIGNIFICANCE / len(self.pairs) / 2
         return float(stdtrit(freedom, level)) * math.sqrt(variance / seeds)
+
+
+def interaction_p(scores: NDArray[np.float64]) -> float:
+    """The p that two factors do not depend on one another.
+
+    By all differences of differences ``(y_ik − y_jk) − (y_il − y_jl)``, as pairs are compared.
+
+    Args:
+        scores: ``[level of one, level of the other, seed]``.
+    """
+    first, second, _ = scores.shape
+    rows = [
+        (scores[i, k] - scores[j, k] - scores[i, m] + scores[j, m]).tolist()
+        for i, j in combinations(range(first), 2)
+        for k, m in combinations(range(second), 2)
+    ]
+    adjusted = Contrasts(rows, (first - 1) * (second - 1)).adjusted
+    return min((p for p in adjusted if not math.isnan(p)), default=math.nan)

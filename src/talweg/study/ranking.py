@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from talweg.study.history import History, Lane
+from talweg.study.history import History, Lane, remembered
 from talweg.study.pairs import Pairs
 from talweg.study.statistics import mean_interval
 
@@ -28,6 +28,8 @@ class Row:
             ``"schedule"`` and ``"batch size"``.
         lr: The learning rate chosen on validation.
         settings: All hyperparameters of the rule.
+        steps: How many steps each of its runs was to make.
+        epochs: The same in passes over the training part.
         score: Mean over seeds of the metric on the test part.
         low: Lower end of the 95% interval of ``score``, within the metric's bounds; NaN for one
             seed.
@@ -54,6 +56,8 @@ class Row:
     levels: dict[str, str]
     lr: float
     settings: dict[str, Any]
+    steps: int
+    epochs: float
     score: float
     low: float
     high: float
@@ -99,6 +103,7 @@ def is_met(history: History, scores: Any, mark: float) -> Any:
     return sign * np.asarray(scores) >= sign * mark - 1e-9 * abs(mark)
 
 
+@remembered
 def rates(history: History, contender: str) -> list[Rate]:
     """Tuning results of a contender by rate: means over seeds of the last validation readings.
 
@@ -129,19 +134,25 @@ def _mean(values: Sequence[float | None]) -> float:
     return float(np.mean(known)) if known else math.nan
 
 
+@remembered
 def best_rate(history: History, contender: str) -> Rate | None:
     """The rate with the best mean validation score, the lower loss deciding between equals.
 
-    If every rate diverged, the one with the fewest diverged lanes, the lowest first.
+    If every rate diverged, the one with the fewest diverged lanes, the lowest first. None if
+    nothing was measured, or in a study that was stopped if all that is known are rates that
+    diverged: the others might not have.
     """
     found = rates(history, contender)
     usable = [rate for rate in found if not math.isnan(rate.score)]
     sign = sign_of(history)
     if usable:
         return min(usable, key=lambda rate: (-sign * rate.score, rate.loss, rate.lr))
+    if history.any_finished and len(found) < len(history.contenders[contender]["lrs"]):
+        return None
     return min(found, key=lambda rate: (rate.diverged, rate.lr), default=None)
 
 
+@remembered
 def near_best(history: History) -> float | None:
     """The validation score from which on a rate is good, and the target if none is given.
 
@@ -156,12 +167,22 @@ def near_best(history: History) -> float | None:
     return constant + NEAR_BEST * (sign * max(scores) - constant)
 
 
+@remembered
 def ranked_on(history: History) -> str:
-    """``"test"`` once every contender has finished on a fresh seed, else ``"validation"``."""
-    done = {
-        lane.contender for lane in history.of("final") if history.is_finished(lane.lane, "test")
-    }
-    return "test" if history.contenders and history.contenders.keys() <= done else "validation"
+    """``"test"`` once every contender has finished on a fresh seed, else ``"validation"``.
+
+    One whose lanes all diverged has finished; one of whose lanes some did and the others are on
+    their way has not.
+    """
+
+    def has_finished(name: str) -> bool:
+        lanes = [lane.lane for lane in history.of("final", name)]
+        return any(history.has_made_all(lane, "test") for lane in lanes) or (
+            bool(lanes) and all(lane in history.diverged for lane in lanes)
+        )
+
+    every = history.contenders
+    return "test" if every and all(map(has_finished, every)) else "validation"
 
 
 def ranked_lanes(history: History, contender: str, split: str) -> list[Lane]:
@@ -200,7 +221,7 @@ def _row(history: History, name: str, split: str) -> Row | None:
     lanes = [lane.lane for lane in ranked_lanes(history, name, split)]
     last = [history.last(lane, split, record["task"]["metric"]) for lane in lanes]
     scores = [baseline(history, split) if score is None else score for score in last]
-    score, low, high = _within_bounds(mean_interval(scores), record["task"])
+    score, low, high = within_bounds(mean_interval(scores), record["task"])
     everywhere = [x.lane for phase in ("tune", "final") for x in history.of(phase, name)]
     steps = [_steps_to(history, lane) for lane in lanes]
     reached = sorted(step for step in steps if step is not None)
@@ -215,6 +236,8 @@ def _row(history: History, name: str, split: str) -> Row | None:
         levels=dict(contender["levels"]),
         lr=chosen.lr,
         settings={**contender["settings"], "lr": chosen.lr},
+        steps=contender["steps"],
+        epochs=contender["steps"] / contender["steps_per_epoch"],
         score=score,
         low=low,
         high=high,
@@ -234,7 +257,7 @@ def _row(history: History, name: str, split: str) -> Row | None:
     )
 
 
-def _within_bounds(
+def within_bounds(
     interval: tuple[float, float, float], task: dict[str, Any]
 ) -> tuple[float, float, float]:
     """An interval without the part in which no score can lie."""

@@ -42,7 +42,6 @@ def new_record(
         reach: The validation score whose first reaching is timed.
         log: What engines say; kept by reference, so that later lines are in it too.
     """
-    engine = teams[0].engine
     return {
         "format": FORMAT,
         "name": name,
@@ -53,7 +52,7 @@ def new_record(
         "asked": dict(asked),
         "task": {
             "kind": splits.kind,
-            "loss": engine.loss.name,
+            "loss": ", ".join(dict.fromkeys(team.engine.loss.name for team in teams)),
             "metric": metric.name,
             "higher_is_better": metric.higher_is_better,
             "lowest": metric.lowest,
@@ -85,7 +84,7 @@ def new_record(
             "processor": processor(),
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),
-            "device": _device_name(engine.device),
+            "device": _device_name(teams[0].engine.device),
         },
     }
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from talweg.study import words
 from talweg.study.deciding import deciding, headline
+from talweg.study.effects import effects
 from talweg.study.history import History
 from talweg.study.pairs import Pairs
 from talweg.study.ranking import Row, baseline, ranked_on, rates, sign_of
@@ -18,8 +19,9 @@ def sentences(history: History, rows: Sequence[Row]) -> list[str]:
     """The conclusions of a study, the most important first."""
     if not rows:
         return ["Nothing was measured: the study ended before its first reading."]
-    found = [headline(history, rows), _verdict(history, rows), _chance(history, rows)]
-    found += deciding(history, rows)
+    decisive = effects(history, rows)
+    found = [headline(history, rows, decisive), _verdict(history, rows), _chance(history, rows)]
+    found += deciding(history, rows, decisive)
     found += _beaten(history, rows)
     found.append(_more_seeds(history, rows))
     found += [_first_to_target(history, rows), _easiest(rows), *_edges(history, rows)]
@@ -46,7 +48,7 @@ def _verdict(history: History, rows: Sequence[Row]) -> str:
     if math.isnan(best.loss):
         return (
             f"No {words.noun(history.record)} is worth choosing: {best.label} diverged in every "
-            f"run, which counts as the constant prediction, and no other did better."
+            f"fresh run, which counts as the constant prediction, and no other did better."
         )
     if len(best.scores) < 2:
         return f"{_named(best)} came out first with {score} {on}; one seed tells no interval."
@@ -142,20 +144,44 @@ def _first_to_target(history: History, rows: Sequence[Row]) -> str:
     arrived = [row for row in rows if row.steps_to_target is not None]
     if target is None or not arrived:
         return ""
-    fastest = min(arrived, key=lambda row: row.steps_to_target or 0)
-    if fastest.steps_to_target == 0:
+    by_steps = min(arrived, key=lambda row: row.steps_to_target or 0.0)
+    by_epochs = min(arrived, key=lambda row: (row.epochs_to_target or 0.0, row.steps_to_target))
+    if by_steps.steps_to_target == 0:
         return ""
-    same = [row.label for row in arrived if row.steps_to_target == fastest.steps_to_target]
     score = words.score(target, history.record["task"])
-    epochs, steps = fastest.epochs_to_target or 0.0, fastest.steps_to_target or 0.0
-    text = (
-        f"{_some(same)} reached {score} on validation first: "
-        f"after {_shown(epochs, 'epoch')} ({_shown(steps, 'step')})"
-    )
+    if by_epochs.epochs_to_target == by_steps.epochs_to_target:
+        text = f"{_arrived(by_steps, arrived)} reached {score} on validation first: after "
+        text += f"{_epochs(by_steps)} ({_steps(by_steps)})"
+    else:
+        text = (
+            f"{_arrived(by_steps, arrived)} reached {score} on validation in the fewest steps, "
+            f"{_steps(by_steps)} ({_epochs(by_steps)}); {_arrived(by_epochs, arrived)} in the "
+            f"fewest epochs, {_epochs(by_epochs)} ({_steps(by_epochs)})"
+        )
     never = [row.label for row in rows if row.steps_to_target is None]
     if never and len(never) <= 3:
         text += f"; {words.listed(never)} did not get there in most seeds"
     return f"{text}."
+
+
+def _arrived(first: Row, arrived: Sequence[Row]) -> str:
+    """All who took as many steps and epochs as the first."""
+    return _some(
+        [
+            row.label
+            for row in arrived
+            if (row.steps_to_target, row.epochs_to_target)
+            == (first.steps_to_target, first.epochs_to_target)
+        ]
+    )
+
+
+def _steps(row: Row) -> str:
+    return _shown(row.steps_to_target or 0.0, "step")
+
+
+def _epochs(row: Row) -> str:
+    return _shown(row.epochs_to_target or 0.0, "epoch")
 
 
 def _shown(number: float, noun: str) -> str:

@@ -5,11 +5,15 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+import torch
+
+from talweg.core import UserError, first_line
 from talweg.data import BatchOrder, Samples
-from talweg.diagnose import gradients_by_layer
+from talweg.diagnose import blocked_layers, gradients_by_layer
 from talweg.lanes import Engine
 from talweg.models import ModelSource
-from talweg.study.contenders import BATCH, Contender
+from talweg.schedules import Span
+from talweg.study.contenders import BATCH, SCHEDULE, Contender, Level
 
 FIRST = 256
 """Samples that the gradient at the start is measured on."""
@@ -36,11 +40,10 @@ class Team:
     def record(self) -> list[dict[str, Any]]:
         """What study.json tells of them; plain values."""
         engine = self.engine
-        gradients = gradients_by_layer(
-            engine.source.build(0).to(engine.device),
-            engine.loss,
-            engine.samples.x[:FIRST],
-            engine.samples.y[:FIRST],
+        x, y = engine.samples.x[:FIRST], engine.samples.y[:FIRST]
+        gradients, blocked = (
+            measure(engine.source.build(0).to(engine.device), engine.loss, x, y)
+            for measure in (gradients_by_layer, blocked_layers)
         )
         return [
             {
@@ -50,6 +53,7 @@ class Team:
                 "model": engine.source.name,
                 "parameters": engine.layout.size,
                 "gradients": gradients,
+                "blocked": blocked,
                 "batch_size": engine.batch,
                 "steps_per_epoch": engine.epoch_steps,
                 "steps": self.steps,
@@ -91,6 +95,8 @@ def teams_of(
         size = group[0].levels[BATCH].value
         order = BatchOrder(len(samples), size, 0, drop_last=drop_last)
         total = steps or (epochs or 0) * order.steps_per_epoch
+        for each in group:
+            _check_schedule(each.levels[SCHEDULE], Span(total, order.steps_per_epoch))
         tune, final = seeds
         counts = [sum(len(each.lrs) for each in group) * tune, len(group) * final]
         engine = Engine(
@@ -111,3 +117,17 @@ def teams_of(
 def _by_name(say: Callable[[str], None], contender: Contender) -> Callable[[str], None]:
     name = ", ".join(contender.engine_key)
     return lambda line: say(f"{name}: {line}")
+
+
+def _check_schedule(level: Level, span: Span) -> None:
+    """Complains of a schedule that does not give a rate for every step."""
+    steps = torch.linspace(0, span.steps, 50, dtype=torch.float64).floor().view(-1, 1, 1)
+    try:
+        values = torch.as_tensor(level.value(1.0, steps, span), dtype=torch.float64)
+        values = values.expand(len(steps), 1, 1)
+    except Exception as error:
+        raise UserError(
+            f"schedule {level.name!r} fails over {span.steps} steps: {first_line(error)}"
+        ) from error
+    if not values.isfinite().all():
+        raise UserError(f"schedule {level.name!r} gives values that are not finite")
