@@ -25,6 +25,7 @@ class FoundRate:
         losses: The mean training loss over the last tenth of the steps, ``[rate][seed]``; infinite
             where the run diverged.
         steps: That each lane made.
+        interrupted: Whether Ctrl-C ended the search early.
     """
 
     rule: str
@@ -36,6 +37,7 @@ class FoundRate:
     rates: tuple[float, ...]
     losses: tuple[tuple[float, ...], ...]
     steps: int
+    interrupted: bool = False
 
     @property
     def seeds(self) -> int:
@@ -59,12 +61,14 @@ class FoundRate:
             found.append(f"None diverged up to {self.rates[-1]:.2g}.")
         else:
             found.append(
-                f"Training diverges from between {self.edge[0]:.3g} and {self.edge[1]:.3g} on."
+                f"The first of them diverges between {self.edge[0]:.3g} and {self.edge[1]:.3g}."
             )
         if self.best == self.rates[0]:
             found.append("The best rate is the least that was tried: try lower ones (lrs).")
         elif self.best == self.rates[-1]:
             found.append("The best rate is the largest that was tried: try higher ones (lrs).")
+        if self.interrupted:
+            found.append("The search was interrupted: this is what it knew by then.")
         return found
 
     def picture(self, path: str | Path = "find-lr.html") -> Path:
