@@ -195,6 +195,14 @@ def test_the_suggestion_is_the_next_one_up_unless_that_diverged():
     assert interval(rates, safe) == (0.4, 0.4)
 
 
+def test_a_rate_whose_loss_is_larger_than_below_the_best_is_unstable():
+    rates = [0.1, 0.2, 0.4]
+    assert suggestion(rates, np.array([[1.4, 1.6], [1.0, 1.2], [1.2, 1.9]])) == (1, 1)
+    assert suggestion(rates, np.array([[1.4, 1.6], [1.0, 1.2], [1.1, 1.8]])) == (1, 2)
+    assert suggestion(rates, np.array([[1.0, 1.2], [1.2, 1.9], [3.0, 3.0]])) == (0, 1)
+    assert suggestion(rates, np.array([[3.0, 3.0], [2.0, 2.1], [1.2, 1.9]])) == (2, 2)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -43,7 +43,8 @@ def find_lr(
     """Finds a learning rate to start from: all rates and seeds at once, as lanes.
 
     Rates are constant. The best one is that with the least training loss at the end; the
-    suggestion is the next one above it at which no seed diverged.
+    suggestion is the next one above it, unless a seed diverged there or the loss is larger than at
+    the next one below.
 
     Args:
         model: As for `lanes.train`: ``"mlp"``, a callable, a module or ``"file.py:name"``.

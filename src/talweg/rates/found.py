@@ -16,7 +16,8 @@ class FoundRate:
     Attributes:
         rule: The rule's label.
         task: The model and the data.
-        lr: The suggestion: the next rate above the best one at which no seed diverged.
+        lr: The suggestion: the next rate above the best one, or the best one where that is
+            unstable.
         interval: Between what rates 90% of the suggestions of resampled seeds lie.
         best: The rate with the least loss after all steps.
         edge: The largest rate at which no seed diverged, and the least at which one did; None if
@@ -91,6 +92,9 @@ class FoundRate:
 def suggestion(rates: Sequence[float], losses: np.ndarray) -> tuple[int, int]:
     """The places of the best rate and of the one to start from: a little above it.
 
+    That is the next one up, unless it is unstable: a seed diverged there, or the mean loss is
+    larger than at the next one down, so that a step too far up costs more than one too far down.
+
     Args:
         rates: Ascending.
         losses: ``[rate, seed]``; infinite where a run diverged.
@@ -101,9 +105,9 @@ def suggestion(rates: Sequence[float], losses: np.ndarray) -> tuple[int, int]:
     means = losses.mean(1)
     best = int(np.argmin(means))
     above = best + 1
-    if above < len(rates) and np.isfinite(losses[above]).all():
-        return best, above
-    return best, best
+    bound = means[best - 1] if best > 0 else np.inf
+    stable = above < len(rates) and np.isfinite(losses[above]).all() and means[above] <= bound
+    return best, above if stable else best
 
 
 def interval(rates: Sequence[float], losses: np.ndarray, draws: int = 2000) -> tuple[float, float]:
