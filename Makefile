@@ -20,6 +20,7 @@ bench: $(VENV)/installed-test
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/optimizers.py --json benchmarks/results/optimizers.json
 	$(BIN)/python benchmarks/first_step.py --json benchmarks/results/first_step.json
+	$(BIN)/python benchmarks/find_lr.py --json benchmarks/results/find_lr.json
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -1,6 +1,8 @@
 """`talweg find-lr`: a learning rate to start from."""
 
 import json
+import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -39,7 +41,7 @@ def find(
     out: Annotated[str | None, typer.Option(help="Draw it: an HTML file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
-) -> None:
+) -> int:
     """Find a learning rate to start from: all rates and seeds at once, for a few steps."""
     chosen_model, chosen_data = subject_of("find-lr", subject, model, data)
     found = find_lr(
@@ -67,11 +69,12 @@ def find(
         path = found.picture(out)
         if not as_json:
             typer.echo(str(path))
+    return 130 if found.interrupted else 0
 
 
 def _plain(found: FoundRate) -> dict[str, object]:
     """What JSON can hold: a loss of a run that diverged is null."""
-    losses = [[None if loss == float("inf") else loss for loss in row] for row in found.losses]
+    losses = [[None if loss == math.inf else loss for loss in row] for row in found.losses]
     return {**asdict(found), "losses": losses, "sentences": found.sentences}
 
 
@@ -80,16 +83,44 @@ WIDTH = 36
 
 
 def _table(found: FoundRate) -> Table:
-    """A line for each rate: its mean loss as a bar, or how many seeds diverged."""
-    table = Table("rate", "mean loss", "", box=None, pad_edge=False, header_style="dim")
+    """A line for each rate: its mean loss, as a bar too, or how many seeds diverged."""
+    headers = ("rate", "mean loss", "from the least to the largest, in the logarithm")
+    table = Table(*headers, box=None, pad_edge=False, header_style="dim")
     means = [sum(row) / len(row) for row in found.losses]
-    most = max(mean for mean in means if mean < float("inf"))
-    for lr, mean, row in zip(found.rates, means, found.losses, strict=True):
-        lost = sum(loss == float("inf") for loss in row)
-        bar = "━" * max(round(WIDTH * mean / most), 1) if not lost else ""
-        note = f"{lost} of {len(row)} diverged" if lost else bar
-        style = "bold" if lr == found.lr else "dim" if lost else ""
-        mark = "  ← start" if lr == found.lr else ""
-        shown = "–" if lost else words.number(mean, 3)
-        table.add_row(f"{lr:.3g}", shown, note + mark, style=style)
+    bars = _bars(means)
+    lost = [sum(loss == math.inf for loss in row) for row in found.losses]
+    shown = len(lost)
+    while shown > 1 and lost[shown - 2] == found.seeds:
+        shown -= 1  # rates at which every seed diverged, up to the last, are one line
+    for place in range(shown):
+        lr, last = found.rates[place], found.rates[-1]
+        marks = [
+            *(["start"] if lr == found.lr else []),
+            *(["least loss"] if lr == found.best else []),
+        ]
+        mark = f"  ← {' and '.join(marks)}" if marks else ""
+        note = f"{lost[place]} of {found.seeds} diverged" if lost[place] else "━" * bars[place]
+        table.add_row(
+            f"{lr:.3g}" if place < shown - 1 or lr == last else f"{lr:.3g} to {last:.3g}",
+            "–" if lost[place] else words.number(means[place], 3),
+            note + mark,
+            style="bold" if lr == found.lr else "dim" if lost[place] else "",
+        )
     return table
+
+
+def _bars(means: Sequence[float]) -> list[int]:
+    """The length of each bar: from 1 at the least loss to `WIDTH` at the largest.
+
+    >>> _bars([1.0, 0.1, 0.01, float("inf")]), _bars([2.0, 2.0])
+    ([36, 19, 1, 0], [1, 1])
+    """
+    finite = [mean for mean in means if mean < math.inf]
+    shape = math.log if min(finite) > 0 else float
+    least, most = shape(min(finite)), shape(max(finite))
+    return [
+        0
+        if mean == math.inf
+        else 1 + round((WIDTH - 1) * (shape(mean) - least) / (most - least or 1))
+        for mean in means
+    ]

@@ -1,7 +1,6 @@
 """The search: many rates and seeds at once, for a few steps."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,20 +8,19 @@ import torch
 
 from talweg.core import Rule, UserError, is_finite, whole_number
 from talweg.data import as_samples
-from talweg.lanes import Engine, Plan
+from talweg.lanes import Engine
 from talweg.lanes.checks import source_for
 from talweg.lanes.progress import watched
 from talweg.losses import Loss, PerSample
 from talweg.models import Model
 from talweg.rates.found import FoundRate, interval, suggestion
+from talweg.rates.trial import LEAST_SEEDS, LEAST_STEPS, Trial
 from talweg.rules import NamedRule, named
 
 A_DECADE = 4
 """Rates in a decade of the first search."""
 BETWEEN = 7
 """Rates between the last that trained and the first that diverged, of the second search."""
-TAIL = 0.1
-"""Share of the steps whose losses are averaged."""
 WORSE = 2.0
 """How many times the loss of a run that hardly moved, on the same batches, is called diverged."""
 
@@ -32,7 +30,7 @@ def find_lr(
     data: Any = "digits",
     rule: str | Rule | NamedRule = "adam",
     lrs: Sequence[float] | None = None,
-    seeds: int = 8,
+    seeds: int | Sequence[int] = 8,
     steps: int = 100,
     batch_size: int | None = 64,
     loss: str | Loss | PerSample | None = None,
@@ -45,7 +43,8 @@ def find_lr(
     """Finds a learning rate to start from: all rates and seeds at once, as lanes.
 
     Rates are constant. The best one is that with the least training loss at the end; the
-    suggestion is the next one above it at which no seed diverged.
+    suggestion is the next one above it, unless a seed diverged there or the loss is larger than at
+    the next one below.
 
     Args:
         model: As for `lanes.train`: a name, a callable, a module or ``"file.py:name"``.
@@ -53,7 +52,8 @@ def find_lr(
         rule: A rule, or its name with options.
         lrs: Rates to try; None for four a decade, from a tenth of the rule's usual range to ten
             times that, and then some around the edge of divergence.
-        seeds: Runs at each rate, at least 2: each with its own start and order of batches.
+        seeds: Runs at each rate, at least 2, or their seeds: each with its own start and order of
+            batches.
         steps: Updates of each run, at least 10.
         batch_size: Samples per batch; None for all.
         loss: As for `lanes.train`.
@@ -61,6 +61,10 @@ def find_lr(
         progress: Whether to show any.
         target: The column to predict, where the data does not say.
         strategy: ``"auto"``, ``"stacked"`` or ``"serial"``.
+
+    Returns:
+        What was found. Ctrl-C ends the search with what it knows by then, if every rate was tried
+        for 10 steps with 2 seeds.
 
     Raises:
         UserError: For input that cannot be used, in one line.
@@ -73,13 +77,13 @@ def find_lr(
     True
     """
     chosen = named(rule)
-    seeds = whole_number("seeds", seeds, at_least=2)
-    steps = whole_number("steps", steps, at_least=10)
+    numbers = _seeds(seeds)
+    steps = whole_number("steps", steps, at_least=LEAST_STEPS)
     first = _grid(chosen) if lrs is None else _given(lrs)
     samples = as_samples(data, target=target)
     source = source_for(model, samples)
     more = BETWEEN if lrs is None else 0
-    counts = [len(first) * seeds, *([more * seeds] if more else [])]
+    lane_counts = [len(first) * len(numbers), *([more * len(numbers)] if more else [])]
     engine = Engine(
         source,
         samples,
@@ -88,35 +92,39 @@ def find_lr(
         strategy=strategy,
         device=device,
         compiled=None,
-        lane_counts=counts,
-        lane_steps=sum(counts) * steps,
+        lane_counts=lane_counts,
+        lane_steps=sum(lane_counts) * steps,
         say=lambda _line: None,
     )
-    plan = Plan(rules=(), seeds=(), steps=steps, schedules=(), evaluate={}, metrics=(), keep=False)
-    with watched("trying rates", sum(counts) * steps, progress) as tick:
-
-        def tried(rates: Sequence[float]) -> np.ndarray:
-            lanes = [chosen.with_lr(lr) for lr in rates for _ in range(seeds)]
-            now = replace(plan, rules=lanes, seeds=[*range(seeds)] * len(rates))
-            return _tails(engine.train(now, None, tick).losses, len(rates), seeds)
-
-        losses = tried(first)
+    interrupted, made = False, steps
+    with watched("trying rates", sum(lane_counts) * steps, progress) as tick:
+        trial = Trial(engine, chosen, numbers, steps, tick)
+        try:
+            losses = trial.losses(first)
+        except KeyboardInterrupt:
+            so_far = trial.so_far()
+            if so_far is None:
+                raise
+            (losses, made), interrupted = so_far, True
         still = losses[0]
-        losses = np.where(losses > WORSE * still, np.inf, losses)
+        losses = _without_diverged(losses, still)
         if not np.isfinite(losses).all(1).any():
             raise UserError(f"some seed diverged at every rate, down to {first[0]:.3g}: try lower")
         best, start = suggestion(first, losses)
         sure = interval(first, losses)
         rates, found = list(first), losses
         edge = _edge(rates, found, best)
-        if edge and more:
+        if edge and more and not interrupted:
             between = _between(*edge)
-            closer = tried(between)
-            closer = np.where(closer > WORSE * still, np.inf, closer)
-            rates, found = [*rates, *between], np.concatenate((found, closer))
-            order = np.argsort(rates)
-            rates, found = [rates[place] for place in order], found[order]
-            edge = _edge(rates, found, rates.index(first[best]))
+            try:
+                closer = _without_diverged(trial.losses(between), still)
+            except KeyboardInterrupt:
+                interrupted = True
+            else:
+                rates, found = [*rates, *between], np.concatenate((found, closer))
+                order = np.argsort(rates)
+                rates, found = [rates[place] for place in order], found[order]
+                edge = _edge(rates, found, rates.index(first[best]))
     return FoundRate(
         rule=chosen.label,
         task=f"{source.name}, {data if isinstance(data, str) else 'the given data'}",
@@ -126,14 +134,29 @@ def find_lr(
         edge=edge,
         rates=tuple(rates),
         losses=tuple(tuple(row) for row in found.tolist()),
-        steps=steps,
+        steps=made,
+        interrupted=interrupted,
     )
+
+
+def _without_diverged(losses: np.ndarray, still: np.ndarray) -> np.ndarray:
+    """``[rate, seed]``, infinite where the loss is far above that of a run that hardly moved."""
+    return np.where(losses > WORSE * still, np.inf, losses)
 
 
 def _grid(rule: NamedRule) -> list[float]:
     low, high = np.log10(rule.rule.lr_range)
     count = round((high - low + 2) * A_DECADE) + 1
     return [float(f"{10**e:.4g}") for e in np.linspace(low - 1, high + 1, count)]
+
+
+def _seeds(seeds: int | Sequence[int]) -> list[int]:
+    if not isinstance(seeds, Iterable):
+        return [*range(whole_number("seeds", seeds, at_least=LEAST_SEEDS))]
+    numbers = [whole_number("a seed", seed, at_least=0) for seed in seeds]
+    if len(set(numbers)) < max(len(numbers), LEAST_SEEDS):
+        raise UserError(f"seeds must be at least {LEAST_SEEDS} different numbers, got {numbers}")
+    return numbers
 
 
 def _given(lrs: Sequence[float]) -> list[float]:
@@ -143,13 +166,6 @@ def _given(lrs: Sequence[float]) -> list[float]:
     if len(rates) < 3:
         raise UserError(f"lrs must be at least 3 different rates, got {len(rates)}")
     return rates
-
-
-def _tails(losses: torch.Tensor, rates: int, seeds: int) -> np.ndarray:
-    """``[lane, step]`` → the mean of the last losses, ``[rate, seed]``; infinite if one is not."""
-    last = max(round(TAIL * losses.shape[1]), 1)
-    means = losses[:, -last:].double().mean(1).nan_to_num(nan=np.inf, posinf=np.inf)
-    return means.view(rates, seeds).numpy()
 
 
 def _edge(rates: Sequence[float], losses: np.ndarray, best: int) -> tuple[float, float] | None:

@@ -16,7 +16,8 @@ class FoundRate:
     Attributes:
         rule: The rule's label.
         task: The model and the data.
-        lr: The suggestion: the next rate above the best one at which no seed diverged.
+        lr: The suggestion: the next rate above the best one, or the best one where that is
+            unstable.
         interval: Between what rates 90% of the suggestions of resampled seeds lie.
         best: The rate with the least loss after all steps.
         edge: The largest rate at which no seed diverged, and the least at which one did; None if
@@ -25,6 +26,7 @@ class FoundRate:
         losses: The mean training loss over the last tenth of the steps, ``[rate][seed]``; infinite
             where the run diverged.
         steps: That each lane made.
+        interrupted: Whether Ctrl-C ended the search early.
     """
 
     rule: str
@@ -36,6 +38,7 @@ class FoundRate:
     rates: tuple[float, ...]
     losses: tuple[tuple[float, ...], ...]
     steps: int
+    interrupted: bool = False
 
     @property
     def seeds(self) -> int:
@@ -59,12 +62,14 @@ class FoundRate:
             found.append(f"None diverged up to {self.rates[-1]:.2g}.")
         else:
             found.append(
-                f"Training diverges from between {self.edge[0]:.3g} and {self.edge[1]:.3g} on."
+                f"The first of them diverges between {self.edge[0]:.3g} and {self.edge[1]:.3g}."
             )
         if self.best == self.rates[0]:
             found.append("The best rate is the least that was tried: try lower ones (lrs).")
         elif self.best == self.rates[-1]:
             found.append("The best rate is the largest that was tried: try higher ones (lrs).")
+        if self.interrupted:
+            found.append("The search was interrupted: this is what it knew by then.")
         return found
 
     def picture(self, path: str | Path = "find-lr.html") -> Path:
@@ -87,6 +92,9 @@ class FoundRate:
 def suggestion(rates: Sequence[float], losses: np.ndarray) -> tuple[int, int]:
     """The places of the best rate and of the one to start from: a little above it.
 
+    That is the next one up, unless it is unstable: a seed diverged there, or the mean loss is
+    larger than at the next one down, so that a step too far up costs more than one too far down.
+
     Args:
         rates: Ascending.
         losses: ``[rate, seed]``; infinite where a run diverged.
@@ -97,9 +105,9 @@ def suggestion(rates: Sequence[float], losses: np.ndarray) -> tuple[int, int]:
     means = losses.mean(1)
     best = int(np.argmin(means))
     above = best + 1
-    if above < len(rates) and np.isfinite(losses[above]).all():
-        return best, above
-    return best, best
+    bound = means[best - 1] if best > 0 else np.inf
+    stable = above < len(rates) and np.isfinite(losses[above]).all() and means[above] <= bound
+    return best, above if stable else best
 
 
 def interval(rates: Sequence[float], losses: np.ndarray, draws: int = 2000) -> tuple[float, float]:
