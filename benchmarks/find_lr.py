@@ -30,6 +30,7 @@ from run import provenance
 import talweg
 from talweg import lanes
 from talweg.rules import RULES
+from talweg.study import words
 
 REPEATS = 20
 EPOCHS, FRESH, FRESH_FROM = 20, 4, 1_000_000
@@ -87,7 +88,7 @@ def row(found: Sequence[Suggestion], trained: dict[float, np.ndarray]) -> dict[s
         "deviation": float(logs.std(ddof=1)),
         "lowest": min(known),
         "highest": max(known),
-        "suggestions": [asdict(one) for one in found],
+        "suggestions": [one.lr for one in found],
         "inside": inside(found),
         **led_to(losses),
     }
@@ -137,8 +138,21 @@ def study(name: str, repeats: int) -> dict[str, object]:
         "seconds": time.perf_counter() - began,
         "finders": rows,
         "best": {part: {"lr": lr, **led_to(trained[lr])} for part, lr in best.items()},
-        "grid": {f"{lr:.4g}": led_to(trained[lr]) for lr in fine},
+        "grid": {"lr": fine, **columns([led_to(trained[lr]) for lr in fine])},
     }
+
+
+def columns(rows: Sequence[dict[str, float | None]]) -> dict[str, list[float | None]]:
+    return {key: [row[key] for row in rows] for key in rows[0]}
+
+
+def rounded(value: object) -> object:
+    """Every number in it to five digits."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {key: rounded(one) for key, one in value.items()}
+    return [rounded(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def table(name: str, found: dict) -> str:
@@ -178,7 +192,10 @@ def summary(tasks: dict[str, dict]) -> str:
             else None
             for part in PARTS
         ]
-        over = ("–" if one is None else f"{statistics.geometric_mean(one):.2g}" for one in ratios)
+        over = (
+            "–" if one is None else words.number(statistics.geometric_mean(one), 2)
+            for one in ratios
+        )
         lines.append(
             f"| {finder} | {statistics.fmean(row['deviation'] for row in cells):.2f} "
             f"| {' | '.join(over)} | {statistics.fmean(row['diverged'] for row in cells):.0%} |"
@@ -209,7 +226,7 @@ def main() -> None:
     if asked.json:
         versions = {name: version(name) for name in ("talweg", "torch-lr-finder", "lightning")}
         settings = {"repeats": asked.repeats, "epochs": EPOCHS, "fresh seeds": FRESH}
-        told = {"provenance": provenance() | versions | settings, "tasks": found}
+        told = {"provenance": provenance() | versions | settings, "tasks": rounded(found)}
         asked.json.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n")
     sys.stdout.flush()
 

@@ -26,7 +26,8 @@ class FoundRate:
         losses: The mean training loss over the last tenth of the steps, ``[rate][seed]``; infinite
             where the run diverged.
         steps: That each lane made.
-        interrupted: Whether Ctrl-C ended the search early.
+        interrupted: Whether Ctrl-C ended the search early; if it was in the first part, losses
+            are means over the last epoch.
     """
 
     rule: str

@@ -80,7 +80,7 @@ def figure(found: FoundRate) -> go.Figure:
         **_ticks(first, last), gridcolor="#ebe9e3",
     )  # fmt: skip
     drawn.update_yaxes(
-        title=f"training loss, mean of the last tenth of {found.steps} steps", gridcolor="#ebe9e3"
+        title=f"training loss at the end of {found.steps} steps", gridcolor="#ebe9e3"
     )
     if least > 0:
         drawn.update_yaxes(type="log", **_ticks(least, most))
