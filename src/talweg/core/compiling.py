@@ -4,8 +4,9 @@ import functools
 import logging
 import shutil
 import sysconfig
+import threading
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,19 @@ class Compiled:
     Args:
         function: A pure tensor function.
         dynamic: Whether sizes may change without compiling again.
+        options: Further ones, for `torch.compile`.
 
     Attributes:
         failure: What went wrong in compiling, in one line.
+        tried: Whether it has been compiled, or failed to.
     """
 
-    def __init__(self, function: Callable[..., Any], dynamic: bool) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        dynamic: bool,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
         # Dynamo counts recompilations per code object, and closures from one `def` share theirs.
         own = types.FunctionType(
             function.__code__.replace(),
@@ -47,21 +55,24 @@ class Compiled:
             function.__closure__,
         )
         self._plain = function
-        options: dict[str, Any] = {}
+        chosen = dict(options or {})
         if dynamic:
             # A kernel for any size would run on one thread for good if the first size was small,
             # and its file is reused by later processes, so the threads are chosen at each call.
-            options["cpp.dynamic_threads"] = True
+            chosen["cpp.dynamic_threads"] = True
             # Otherwise every turn of the loop asks whether it is the last.
-            options["cpp.enable_loop_tail_vec"] = False
-        self._compiled = torch.compile(own, dynamic=dynamic, fullgraph=True, options=options)
+            chosen["cpp.enable_loop_tail_vec"] = False
+        self._compiled = torch.compile(own, dynamic=dynamic, fullgraph=True, options=chosen)
         self.failure: str | None = None
-        self._tried = False
+        self.tried = False
+        self._trying = threading.Lock()
 
     def __call__(self, *arguments: Any) -> Any:
         """What the function returns."""
-        if not self._tried:
-            self.prepare(*(_copied(argument) for argument in arguments))
+        if not self.tried:
+            with self._trying:  # one thread compiles, others wait for it
+                if not self.tried:
+                    self.prepare(*(_copied(argument) for argument in arguments))
         return (self._plain if self.failure else self._compiled)(*arguments)
 
     def prepare(self, *arguments: Any) -> None:
@@ -70,12 +81,12 @@ class Compiled:
         Args:
             arguments: Of the kinds to come; a function that works in place changes them.
         """
-        self._tried = True
         try:
             with _quiet():
                 self._compiled(*arguments)
         except Exception as error:
             self.failure = first_line(error, 160)
+        self.tried = True
 
 
 def _copied(argument: Any) -> Any:

@@ -22,7 +22,7 @@ def worth_compiling(parameters: int, batch: int) -> int:
     return int(8 / (60e-6 + 6 * parameters * batch / 50e9))
 
 
-_shared: dict[Hashable, "Compiled"] = {}
+_shared: dict[Hashable, Compiled] = {}
 
 
 class Compiler:
@@ -35,12 +35,16 @@ class Compiler:
         wanted: Whether to compile.
         say: Told, in one line each, when compiling begins and what fails to compile.
         wait: Steps to wait for, of all lanes together.
+        workers: Threads that will call the functions; with several, each runs on one core.
     """
 
-    def __init__(self, wanted: bool, say: Callable[[str], None], wait: int = 0) -> None:
+    def __init__(
+        self, wanted: bool, say: Callable[[str], None], wait: int = 0, workers: int = 1
+    ) -> None:
         self._wanted = wanted
         self._say = say
         self._wait = wait
+        self._workers = workers
         self._started = False
         self._complained = False
 
@@ -51,9 +55,7 @@ class Compiler:
             self._started = True
             self._say("compiling: a few seconds, half a minute the first time on a machine")
 
-    def __call__(
-        self, plain: Callable[..., Any], dynamic: bool, key: Hashable = None
-    ) -> Callable[..., Any]:
+    def __call__(self, plain: Callable[..., Any], dynamic: bool, key: Hashable = None) -> "Either":
         """The function to call in place of ``plain``.
 
         Args:
@@ -62,23 +64,70 @@ class Compiler:
             key: What functions that do the same have in common; they are compiled once a process.
         """
         if not self._wanted:
-            return plain
+            return Either(plain, None, self)
+        key = key and (key, self._workers)
         compiled = _shared.get(key) if key else None
         if compiled is None:
-            compiled = Compiled(plain, dynamic)
+            compiled = Compiled(plain, dynamic, {} if dynamic else self._options())
         if key:
             _shared[key] = compiled
+        return Either(plain, compiled, self)
 
-        def either(*arguments: Any) -> Any:
-            if not self._started:
-                return plain(*arguments)
-            found = compiled(*arguments)
-            if compiled.failure and not self._complained:
-                self._complained = True
-                self._say(f"running uncompiled: the compiler failed ({compiled.failure})")
-            return found
+    @property
+    def has_started(self) -> bool:
+        """Whether functions are compiled at their next call, if they are not yet."""
+        return self._started
 
-        return either
+    def complain(self, failure: str) -> None:
+        """Tells once that the compiler failed."""
+        if not self._complained:
+            self._complained = True
+            self._say(f"running uncompiled: the compiler failed ({failure})")
+
+    def _options(self) -> dict[str, Any]:
+        """For programs of fixed sizes: our own operators, which keep to one thread."""
+        from talweg.lanes.native import Replace, load
+
+        if self._workers == 1:
+            return {}
+        own = {} if load() else {"post_grad_custom_pre_pass": Replace()}
+        return {"cpp.threads": 1, **own}
+
+
+class Either:
+    """A function as it is written until it pays to compile it, then compiled.
+
+    Args:
+        plain: The function.
+        compiled: The same, to be compiled at its first call; None for never.
+        compiler: Says when.
+    """
+
+    def __init__(
+        self, plain: Callable[..., Any], compiled: Compiled | None, compiler: Compiler
+    ) -> None:
+        self._plain = plain
+        self._compiled = compiled
+        self._compiler = compiler
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether the next call runs compiled code that is there already."""
+        return (
+            self._compiled is not None
+            and self._compiler.has_started
+            and self._compiled.tried
+            and self._compiled.failure is None
+        )
+
+    def __call__(self, *arguments: Any) -> Any:
+        """What the function returns."""
+        if self._compiled is None or not self._compiler.has_started:
+            return self._plain(*arguments)
+        found = self._compiled(*arguments)
+        if self._compiled.failure:
+            self._compiler.complain(self._compiled.failure)
+        return found
 
 
 @functools.cache

@@ -19,6 +19,7 @@ from talweg.lanes.plan import Lane, Plan, Result, seeds_among
 from talweg.lanes.squad import Squad, Start
 from talweg.lanes.stackable import trial_alone, why_not
 from talweg.lanes.training import Training
+from talweg.lanes.workers import Workers
 from talweg.losses import Loss, PerSample
 from talweg.models import ModelSource
 from talweg.schedules import Span
@@ -79,23 +80,29 @@ class Engine:
         self._say = say
         keep_freed_memory()
         self._check_seeds()
-        self._check_batches()
+        draws = self._check_batches()
         self.strategy = self._choose(strategy)
-        self.width = choose_width(lane_counts, self.layout.size, self.device)
         enough = worth_compiling(self.layout.size, self.batch)
         waits = compiled is None and lane_steps is None
         if compiled is None:
             compiled = lane_steps is None or lane_steps > enough
         to_compile = self._to_compile(compiled)
-        self._compiler = Compiler(to_compile, say, wait=enough if waits else 0)
-        if self.strategy == "stacked":
-            how = "compiled" if to_compile else "uncompiled"
-            how += " once that pays" if to_compile and waits else ""
-            say(f"lanes are stacked, {self.width} at a time, {how}")
-            self._stacked = Stacked(self.module, self.layout, self.loss, self.batch, self._compiler)
-        else:
+        # Threads that draw from one generator would do so in any order.
+        threads = to_compile and not draws and self.device.type == "cpu"
+        self._workers = Workers(torch.get_num_threads() if threads else 1)
+        self.width = choose_width(lane_counts, self.layout.size, self.device, self._workers.count)
+        self._compiler = Compiler(to_compile, say, enough if waits else 0, self._workers.count)
+        self._stacked = None
+        if self.strategy == "serial":
             say("lanes run one after another")
-            self._stacked = None
+            return
+        how = "compiled" if to_compile else "uncompiled"
+        how += " once that pays" if to_compile and waits else ""
+        say(f"lanes are stacked, {self.width} at a time, {how}")
+        sizes = [self.batch]
+        if lane_steps and self.epoch_steps and lane_steps > enough * self.epoch_steps:
+            sizes.append(self._supply.tail)
+        self._stacked = Stacked(self.module, self.layout, self.loss, sizes, self._compiler)
 
     def train(
         self,
@@ -170,6 +177,7 @@ class Engine:
             Span(steps, self.epoch_steps or steps),
             self._compiler,
             Noise(first, self.device),
+            self._workers,
         )
 
     @property
@@ -226,18 +234,24 @@ class Engine:
                 )
             )
 
-    def _check_batches(self) -> None:
-        """Complains of a model that cannot be trained on the batches to come."""
+    def _check_batches(self) -> bool:
+        """Complains of a model that cannot be trained on the batches to come.
 
-        def trial(batch: int) -> None:
-            trial_alone(lambda: self._build(0), self.layout, self.loss, *self._few(batch))
+        Returns:
+            Whether it draws random numbers in training.
+        """
 
-        trial(self.batch)
+        def trial(batch: int) -> bool:
+            few = self._few(batch)
+            return trial_alone(lambda: self._build(0), self.layout, self.loss, *few).drew
+
+        draws = trial(self.batch)
         if self._supply.leaves_one:
             try:
                 trial(1)
             except UserError as error:
                 raise UserError(f"{error}; {self._supply.leaves_one}") from error
+        return draws
 
     def _choose(self, asked: str) -> str:
         """``"stacked"`` or ``"serial"``."""
@@ -278,22 +292,28 @@ def device_of(device: str | torch.device | None) -> torch.device:
     return chosen
 
 
-def choose_width(lane_counts: Sequence[int], parameters: int, device: torch.device) -> int:
+def choose_width(
+    lane_counts: Sequence[int], parameters: int, device: torch.device, workers: int = 1
+) -> int:
     """How many lanes go through the model together.
 
     On a processor, as many as keep their parameters in its cache, then the nearby number that
-    leaves the fewest empty places; on a GPU, all of them up to 256.
+    has the workers done soonest; on a GPU, all of them up to 256.
 
-    >>> choose_width([126, 35], parameters=26_122, device=torch.device("cpu"))
+    >>> choose_width([126, 35], parameters=26_122, device=torch.device("cpu"), workers=2)
     18
     """
-    most = max(lane_counts)
+    most = -(-max(lane_counts) // workers)
     aim = CHUNK_BYTES // (4 * parameters) if device.type == "cpu" else 256
     aim = max(min(aim, 256), 8)
     if most <= aim:
         return most
-    nearby = range(max(aim * 3 // 4, 1), aim * 5 // 4 + 1)
-    return min(nearby, key=lambda w: (sum(-count % w for count in lane_counts), abs(w - aim)))
+
+    def time(width: int) -> tuple[int, int]:
+        rounds = (-(-count // (width * workers)) for count in lane_counts)
+        return sum(width * each for each in rounds), abs(width - aim)
+
+    return min(range(max(aim * 3 // 4, 1), aim * 5 // 4 + 1), key=time)
 
 
 def _nobody(_steps: int) -> None:

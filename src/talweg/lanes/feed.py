@@ -41,12 +41,14 @@ class Supply(Protocol):
     Attributes:
         samples: What models are tried on, as lanes get it: all samples, or the first batch.
         batch: Samples in a full batch.
+        tail: Samples in the last batch of an epoch, if they are fewer; else 0.
         epoch_steps: Steps of a pass; None where the end is not known.
         leaves_one: Why a batch of one sample may come among larger ones; empty if none can.
     """
 
     samples: Samples
     batch: int
+    tail: int
     epoch_steps: int | None
     leaves_one: str
 
@@ -69,9 +71,10 @@ class FromSamples:
         self._order = partial(BatchOrder, len(samples), batch_size, drop_last=drop_last)
         order = self._order(0)
         self.batch = order.batch_size
+        self.tail = 0 if drop_last else len(samples) % self.batch
         self.epoch_steps: int | None = order.steps_per_epoch
         self.leaves_one = ""
-        if len(samples) % self.batch == 1 and not drop_last:
+        if self.tail == 1:
             self.leaves_one = (
                 f"batches of {self.batch} leave one of the {len(samples)} samples for the last "
                 f"of an epoch: choose another batch_size, or drop_last"
@@ -138,6 +141,7 @@ class FromStream:
         self._cast = cast
         self.samples = cast(first)
         self.batch = len(first)
+        self.tail = 0
         self.epoch_steps: int | None = None
         self.leaves_one = ""
         if self.batch > 1 and not drop_last:

@@ -1,8 +1,9 @@
 """Losses and gradients of several lanes at once: stacked by `vmap`, or one module at a time."""
 
 import copy
-from collections.abc import Generator
-from contextlib import contextmanager
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol, TypeAlias
 
 import torch
@@ -20,6 +21,15 @@ Buffers: TypeAlias = dict[str, Tensor]
 
 class Gradients(Protocol):
     """How a group of lanes gets its losses, gradients and outputs."""
+
+    @property
+    def side_by_side(self) -> bool:
+        """Whether several threads may ask for losses at once."""
+        ...
+
+    def ready(self) -> AbstractContextManager[None]:
+        """Surrounds all other calls, on whatever thread they are made."""
+        ...
 
     def losses(self, at: Tensor, rest: Buffers, x: Tensor, y: Tensor, grads: Tensor) -> Tensor:
         """Each lane's batch loss ``[lane]``; its gradient is written to ``grads``.
@@ -45,7 +55,7 @@ class Stacked:
         module: A module with the architecture; its own parameters are never read.
         layout: Its layout.
         loss: The loss to differentiate.
-        batch: Samples in a full batch; batches of other sizes are rare and run uncompiled.
+        batches: The sizes of batch that programs are compiled for; others run uncompiled.
         compiler: What may compile the program.
     """
 
@@ -54,11 +64,10 @@ class Stacked:
         module: nn.Module,
         layout: Layout,
         loss: Loss,
-        batch: int,
+        batches: Sequence[int],
         compiler: Compiler,
     ) -> None:
         self._layout = layout
-        self._batch = batch
         self._training = copy.deepcopy(module).train()
         self._evaluation = copy.deepcopy(module).eval()
         training = self._training
@@ -81,13 +90,27 @@ class Stacked:
             return [grads[slot.name] for slot in layout.slots], losses, new_rest
 
         self._plain = program
-        self._fast = compiler(program, dynamic=False)
+        self._programs = {batch: compiler(program, dynamic=False) for batch in batches}
+        # A program as it is written puts each call's parameters into the one module there is.
+        self._one_at_a_time = threading.Lock()
+
+    @property
+    def side_by_side(self) -> bool:
+        """See `Gradients.side_by_side`."""
+        return any(program.is_compiled for program in self._programs.values())
+
+    def ready(self) -> AbstractContextManager[None]:
+        """See `Gradients.ready`."""
+        return _plain_attention()
 
     def losses(self, at: Tensor, rest: Buffers, x: Tensor, y: Tensor, grads: Tensor) -> Tensor:
         """See `Gradients.losses`."""
-        program = self._fast if x.shape[1] == self._batch else self._plain
-        with _plain_attention():
+        program = self._programs.get(x.shape[1])
+        if program is not None and program.is_compiled:
             parts, losses, new_rest = program(at, rest, x, y)
+        else:
+            with self._one_at_a_time:
+                parts, losses, new_rest = (program or self._plain)(at, rest, x, y)
         # Copied here and not inside the program, where a compiler makes one masked loop of it.
         copy_all = torch._foreach_copy_  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
         copy_all(list(self._layout.views(grads).values()), parts)
@@ -101,7 +124,7 @@ class Stacked:
         def forward(params: dict[str, Tensor], rest: Buffers) -> Tensor:
             return functional_call(self._evaluation, {**params, **rest}, (x,))
 
-        with torch.no_grad(), _plain_attention():
+        with torch.no_grad():
             return vmap(forward, randomness="different")(self._layout.views(at), rest)
 
 
@@ -132,6 +155,15 @@ class OneModule:
         self._loss = loss
         named = dict(self._module.named_parameters())
         self._trainable = [named[slot.name] for slot in layout.slots]
+
+    @property
+    def side_by_side(self) -> bool:
+        """See `Gradients.side_by_side`."""
+        return False
+
+    def ready(self) -> AbstractContextManager[None]:
+        """See `Gradients.ready`."""
+        return nullcontext()
 
     def losses(self, at: Tensor, rest: Buffers, x: Tensor, y: Tensor, grads: Tensor) -> Tensor:
         """See `Gradients.losses`; takes one lane."""

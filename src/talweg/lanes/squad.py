@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from talweg.lanes.layout import Layout
 from talweg.lanes.noise import Noise
 from talweg.lanes.plan import Lane
 from talweg.lanes.updates import Group
+from talweg.lanes.workers import Workers
 from talweg.schedules import Span
 
 
@@ -39,6 +41,7 @@ class Squad:
         span: How long the run is.
         compiler: What may compile updates; told of the steps that are made.
         noise: What lanes draw from while they train.
+        workers: Who works on chunks.
     """
 
     def __init__(
@@ -51,12 +54,14 @@ class Squad:
         span: Span,
         compiler: Compiler,
         noise: Noise,
+        workers: Workers,
     ) -> None:
         self._layout = layout
         self._gradients = gradients
         self._width = width
         self._compiler = compiler
         self._noise = noise
+        self._workers = workers
         groups: dict[tuple[object, ...], list[Lane]] = {}
         for lane in lanes:
             groups.setdefault(lane.rule.structure, []).append(lane)
@@ -86,7 +91,6 @@ class Squad:
         self._after_allocation()
 
     def _after_allocation(self) -> None:
-        self._grads = torch.zeros_like(self._at[: self._width])
         device = self._at.device
         rows = [self._place_of[lane] for lane in self.lanes]
         rows += [0] * (len(self._at) - len(rows))
@@ -129,10 +133,10 @@ class Squad:
         for group in self._groups:
             group.prepare(first, len(batches), self._at[row : row + len(group.lanes)])
             row += len(group.lanes)
-        chunks = [
-            self._chunk(slice(row, row + self._width), batches)
-            for row in range(0, len(self._at), self._width)
-        ]
+        with self._gradients.ready():
+            calls = [partial(self._chunk, chunk, batches) for chunk in self._chunks()]
+            threads = self._gradients.side_by_side
+            chunks = self._workers.map(calls) if threads else [call() for call in calls]
         losses, sums = (torch.cat(parts)[: len(self.lanes)] for parts in zip(*chunks, strict=True))
         end = first + len(batches)
         steps = torch.arange(first, end, device=self._at.device)
@@ -147,19 +151,24 @@ class Squad:
         """
         at, places = self._at[chunk], self._places[chunk]
         rest = {name: value[chunk] for name, value in self._rest.items()}
+        all_grads = torch.zeros_like(at)
         pieces = [
-            (self._grads[place], group.stepper(rows, at[place]))
+            (all_grads[place], group.stepper(rows, at[place]))
             for group, rows, place in self._pieces(chunk)
         ]
         losses = torch.empty(len(batches), self._width, dtype=at.dtype, device=at.device)
         sums = torch.empty_like(losses)
         for i, batch in enumerate(batches):
             x, y = batch(places)
-            losses[i] = self._gradients.losses(at, rest, x, y, self._grads)
+            losses[i] = self._gradients.losses(at, rest, x, y, all_grads)
             for grads, step in pieces:
                 step(i, grads)
             sums[i] = at.sum(1)
         return losses.T, sums.T
+
+    def _chunks(self) -> list[slice]:
+        """The rows of each chunk."""
+        return [slice(row, row + self._width) for row in range(0, len(self._at), self._width)]
 
     def _pieces(self, chunk: slice) -> Iterator[tuple[Group, slice, slice]]:
         """The groups that have lanes in a chunk: which of their rows, and where in the chunk."""
@@ -204,14 +213,14 @@ class Squad:
     def outputs(self, x: Tensor) -> Tensor:
         """What the lanes alive give for ``x [n, …]``: ``[lane, n, …]``."""
         params = self._padded_outputs()
-        with self._noise.drawn():
+        with self._noise.drawn(), self._gradients.ready():
             parts = [
                 self._gradients.outputs(
-                    params[begin : begin + self._width],
-                    {n: value[begin : begin + self._width] for n, value in self._rest.items()},
+                    params[chunk],
+                    {name: value[chunk] for name, value in self._rest.items()},
                     x.clone(),
                 )
-                for begin in range(0, len(params), self._width)
+                for chunk in self._chunks()
             ]
         return torch.cat(parts)[: len(self.lanes)]
 

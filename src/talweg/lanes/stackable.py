@@ -23,6 +23,8 @@ class Trial(NamedTuple):
     outputs: Tensor
     buffers: Tensor
     """All buffers and frozen parameters after it, in one row."""
+    drew: bool
+    """Whether it drew random numbers."""
 
 
 def trial_alone(
@@ -72,7 +74,7 @@ def why_not(
     alone = [trial_alone(lambda: build(1), layout, loss, x, y, noise) for noise in (0, 1)]
     other = build(1)
     try:
-        stacked = Stacked(build(0), layout, loss, 0, Compiler(False, lambda _: None))
+        stacked = Stacked(build(0), layout, loss, (), Compiler(False, lambda _: None))
         with warnings.catch_warnings():
             # What vmap has no rule for it runs lane by lane, slower than serial lanes.
             warnings.filterwarnings("error", message=".*batching rule")
@@ -89,7 +91,9 @@ def why_not(
         return first_line(error)
     if not torch.equal(alone[0].gradient, alone[1].gradient):
         return None  # the model draws random numbers: there is nothing to compare with
-    for what, ours, theirs in zip(Trial._fields, found, alone[0], strict=True):
+    for what in ("loss", "gradient", "outputs", "buffers"):
+        ours: Tensor = getattr(found, what)
+        theirs: Tensor = getattr(alone[0], what)
         size = theirs.abs().max() + torch.finfo(theirs.dtype).tiny if theirs.numel() else 0
         if theirs.numel() and not (ours - theirs).abs().max() <= 1e-3 * size:
             return f"among others its {what} differ{'' if what[-1] == 's' else 's'} from alone"
@@ -110,9 +114,11 @@ def _trial(
     own = {name: value.expand(lanes, *value.shape).clone() for name, value in rest.items()}
     grads = torch.zeros_like(at)
     xs, ys = (values.expand(lanes, *values.shape).clone() for values in (x, y))
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), gradients.ready():
         torch.manual_seed(noise)
+        before = torch.get_rng_state()
         losses = gradients.losses(at, own, xs, ys, grads)
+        drew = not torch.equal(before, torch.get_rng_state())
         outputs = gradients.outputs(at, own, x.clone())
     buffers = [value[-1].to(at.dtype).reshape(-1) for value in own.values()]
-    return Trial(losses[-1], grads[-1], outputs[-1], torch.cat([at[-1][:0], *buffers]))
+    return Trial(losses[-1], grads[-1], outputs[-1], torch.cat([at[-1][:0], *buffers]), drew)

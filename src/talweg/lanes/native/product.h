@@ -1,0 +1,188 @@
+// Small matrix products in registers: C[m, n] = A[m, k] · B[k, n], float32, on one thread.
+//
+// A tile of C, up to ROWS rows of up to COLS vectors, stays in registers while k runs. B is read by
+// whole vectors along n. Where it lies along k instead, or its last vector would reach beyond its
+// end, a panel of it is copied first.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
+namespace talweg {
+
+#if defined(__AVX512F__)
+constexpr int WIDTH = 16, ROWS = 12;  // of 32 registers, 24 hold sums
+#elif defined(__AVX2__)
+constexpr int WIDTH = 8, ROWS = 6;  // 12 of 16
+#else
+constexpr int WIDTH = 4, ROWS = 6;
+#endif
+constexpr int COLS = 2;
+constexpr int PANEL = COLS * WIDTH;
+
+typedef float Vector __attribute__((vector_size(4 * WIDTH)));
+typedef float Unaligned __attribute__((vector_size(4 * WIDTH), aligned(4)));
+typedef int32_t Places __attribute__((vector_size(4 * WIDTH)));
+
+inline Vector load(const float* from) { return *reinterpret_cast<const Unaligned*>(from); }
+inline void store(float* to, Vector value) { *reinterpret_cast<Unaligned*>(to) = value; }
+
+// Stores the first `count` elements.
+inline void store(float* to, Vector value, int count) {
+#if defined(__AVX512F__)
+  _mm512_mask_storeu_ps(to, (__mmask16)((1u << count) - 1), (__m512)value);
+#else
+  float values[WIDTH];
+  store(values, value);
+  for (int i = 0; i < count; i++) to[i] = values[i];
+#endif
+}
+
+// A matrix in memory: element (i, j) is at data[i * row + j * column].
+struct Matrix {
+  const float* data;
+  int64_t row, column;
+  const float* at(int64_t i, int64_t j) const { return data + i * row + j * column; }
+  Matrix below(int64_t i) const { return {data + i * row, row, column}; }
+};
+
+// Rows of B from some column on, each readable to the end of its last vector.
+struct Rows {
+  const float* data;
+  int64_t row;
+  const float* at(int64_t p) const { return data + p * row; }
+};
+
+// R rows by C vectors of C, the last of them `last` columns wide; C's rows are `c_row` apart.
+template <int R, int C, class Right>
+inline void tile(int64_t k, Matrix a, Right b, float* c, int64_t c_row, int last, bool add) {
+  Vector sum[R][C];
+  const float* left[R];
+  for (int i = 0; i < R; i++) {
+    left[i] = a.at(i, 0);
+    for (int j = 0; j < C; j++) sum[i][j] = Vector{};
+  }
+  for (int64_t p = 0; p < k; p++) {
+    Vector right[C];
+    for (int j = 0; j < C; j++) right[j] = load(b.at(p) + j * WIDTH);
+    for (int i = 0; i < R; i++) {
+      const Vector one = Vector{} + left[i][p * a.column];
+      for (int j = 0; j < C; j++) sum[i][j] += one * right[j];
+    }
+  }
+  for (int i = 0; i < R; i++) {
+    float* to = c + i * c_row;
+    for (int j = 0; j < C - 1; j++, to += WIDTH) store(to, add ? load(to) + sum[i][j] : sum[i][j]);
+    if (last == WIDTH) {
+      store(to, add ? load(to) + sum[i][C - 1] : sum[i][C - 1]);
+    } else {
+      Vector before{};
+      if (add) std::memcpy(&before, to, last * sizeof(float));
+      store(to, before + sum[i][C - 1], last);
+    }
+  }
+}
+
+// All m rows, in tiles of R rows and, so that they come out even, of one fewer.
+template <int R, int C, class Right>
+inline void tiles(int64_t m, int64_t k, Matrix a, Right b, float* c, int64_t c_row, int last,
+                  bool add) {
+  const int64_t count = (m + ROWS - 1) / ROWS;
+  if constexpr (R > 1) {
+    if ((m + count - 1) / count < R) return tiles<R - 1, C>(m, k, a, b, c, c_row, last, add);
+  }
+  const int64_t shorter = count * R - m;
+  int64_t i = 0;
+  for (int64_t t = shorter; t < count; t++, i += R)
+    tile<R, C>(k, a.below(i), b, c + i * c_row, c_row, last, add);
+  if constexpr (R > 1) {
+    for (; i < m; i += R - 1) tile<R - 1, C>(k, a.below(i), b, c + i * c_row, c_row, last, add);
+  }
+}
+
+// A panel of C: `count` columns, at most PANEL.
+template <class Right>
+inline void panel(int64_t m, int64_t count, int64_t k, Matrix a, Right b, float* c, int64_t c_row,
+                  bool add) {
+  const int last = (count - 1) % WIDTH + 1;
+  if (count > WIDTH)
+    tiles<ROWS, 2>(m, k, a, b, c, c_row, last, add);
+  else
+    tiles<ROWS, 1>(m, k, a, b, c, c_row, last, add);
+}
+
+// WIDTH × WIDTH elements that lie along k, transposed in registers: to[p * PANEL + j] = B(p, j).
+inline void transpose(const float* from, int64_t column, float* to) {
+  Vector rows[WIDTH];
+#pragma GCC unroll 16
+  for (int i = 0; i < WIDTH; i++) rows[i] = load(from + i * column);
+#pragma GCC unroll 4
+  for (int step = 1; step < WIDTH; step *= 2) {
+    Places low, high;  // the off-diagonal squares of side `step` change places
+#pragma GCC unroll 16
+    for (int i = 0; i < WIDTH; i++) {
+      low[i] = (i & step) ? WIDTH + i - step : i;
+      high[i] = (i & step) ? WIDTH + i : i + step;
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < WIDTH; i++)
+      if (!(i & step)) {
+        const Vector x = rows[i], y = rows[i + step];
+#if defined(__clang__)
+        Vector even, odd;
+        for (int l = 0; l < WIDTH; l++) {
+          even[l] = low[l] < WIDTH ? x[low[l]] : y[low[l] - WIDTH];
+          odd[l] = high[l] < WIDTH ? x[high[l]] : y[high[l] - WIDTH];
+        }
+        rows[i] = even;
+        rows[i + step] = odd;
+#else
+        rows[i] = __builtin_shuffle(x, y, low);
+        rows[i + step] = __builtin_shuffle(x, y, high);
+#endif
+      }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < WIDTH; i++) store(to + i * PANEL, rows[i]);
+}
+
+// Copies `count` columns of B, from `first` on, to rows of PANEL; what lies beyond is anything.
+inline void pack(int64_t k, Matrix b, int64_t first, int64_t count, float* to) {
+  if (b.column == 1) {
+    for (int64_t p = 0; p < k; p++)
+      for (int64_t j = 0; j < count; j++) to[p * PANEL + j] = *b.at(p, first + j);
+    return;
+  }
+  int64_t j = 0, p = 0;
+  if (b.row == 1) {
+    for (; j + WIDTH <= count; j += WIDTH) {
+      for (p = 0; p + WIDTH <= k; p += WIDTH) transpose(b.at(p, first + j), b.column, to + p * PANEL + j);
+      for (; p < k; p++)
+        for (int64_t l = j; l < j + WIDTH; l++) to[p * PANEL + l] = *b.at(p, first + l);
+    }
+  }
+  for (; j < count; j++)
+    for (p = 0; p < k; p++) to[p * PANEL + j] = *b.at(p, first + j);
+}
+
+// C = A · B, or C += A · B.
+inline void product(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, float* c, int64_t c_row,
+                    bool add = false) {
+  static thread_local std::vector<float> room;
+  for (int64_t first = 0; first < n; first += PANEL) {
+    const int64_t count = std::min<int64_t>(PANEL, n - first);
+    Rows rows{b.at(0, first), b.row};
+    if (b.column != 1 || count % WIDTH) {
+      if ((int64_t)room.size() < k * PANEL) room.resize(k * PANEL);
+      pack(k, b, first, count, room.data());
+      rows = {room.data(), PANEL};
+    }
+    panel(m, count, k, a, rows, c + first, c_row, add);
+  }
+}
+
+}  // namespace talweg

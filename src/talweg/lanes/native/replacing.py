@@ -1,0 +1,157 @@
+"""Compiled programs with our operators in place of torch's, where they are faster."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._inductor.custom_graph_pass import CustomGraphPass, get_hash_for_files
+from torch.fx import Graph, Node
+
+aten: Any = torch.ops.aten
+REPEATS = 5
+
+
+class Replace(CustomGraphPass):
+    """A pass over a graph that is about to be compiled.
+
+    Batched products and grouped convolutions in float32 on a processor are timed with made-up
+    numbers, by torch and by our operators, and the faster one stays. Compiled programs are cached
+    on disk, and with them the choice: the same call gives the same numbers from then on.
+    """
+
+    def __call__(self, graph: Graph) -> None:
+        """Puts our operators where they are faster."""
+        for node in list(graph.nodes):
+            find = REPLACEMENTS.get(node.target)
+            if find is not None and _suits(node):
+                find(graph, node)
+        graph.eliminate_dead_code()
+
+    def uuid(self) -> Any:
+        """Changes whenever one of these files does."""
+        files = sorted(
+            p for p in Path(__file__).parent.iterdir() if p.suffix in (".py", ".h", ".cpp")
+        )
+        return get_hash_for_files(tuple(map(str, files)))
+
+
+def _suits(node: Node) -> bool:
+    """Whether all tensors a node reads are of float32 on a processor, of known shapes."""
+    values = [each.meta.get("val") for each in node.all_input_nodes]
+    return all(
+        isinstance(value, Tensor)
+        and value.dtype is torch.float32
+        and value.device.type == "cpu"
+        and all(type(side) is int for side in (*value.shape, *value.stride()))
+        for value in values
+    )
+
+
+def _like(node: Any) -> Tensor:
+    """A tensor of made-up numbers, laid out as a node's will be."""
+    value = node.meta["val"]
+    return torch.empty_strided(value.shape, value.stride()).normal_()
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    call()
+    times: list[float] = []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def _is_faster(ours: Callable[[], object], theirs: Callable[[], object]) -> bool:
+    return _seconds(ours) < _seconds(theirs)
+
+
+def _product(graph: Graph, node: Node) -> None:
+    ours: Any = torch.ops.talweg.bmm.default
+    a, b = (_like(each) for each in node.args)
+    if a.shape[0] == 0 or not _is_faster(lambda: ours(a, b), lambda: torch.bmm(a, b)):
+        return
+    _put(graph, node, ours, node.args)
+
+
+def _put(graph: Graph, node: Node, target: Any, arguments: Any) -> Node:
+    """Puts a call in a node's place."""
+    with graph.inserting_before(node):
+        new = graph.call_function(target, tuple(arguments))
+    new.meta.update(node.meta)
+    node.replace_all_uses_with(new)
+    graph.erase_node(node)
+    return new
+
+
+def _fits(stride: list[int], transposed: bool, weight: Node, x: Node) -> bool:
+    return (
+        not transposed
+        and len(stride) == 2
+        and all(step == 1 for step in stride)
+        and x.meta["val"].dim() == weight.meta["val"].dim() == 4
+    )
+
+
+def _convolution(graph: Graph, node: Node) -> None:
+    x, weight, bias, stride, padding, dilation, transposed, _, groups = node.args
+    if bias is not None or not _fits(stride, transposed, weight, x):  # type: ignore[arg-type]
+        return
+    if not node.meta["val"].is_contiguous():
+        return
+    ours: Any = torch.ops.talweg.convolution.default
+    settings = (list(padding), list(dilation), groups)  # type: ignore[arg-type]
+    a, b = _like(x), _like(weight)
+    theirs = (None, *node.args[3:])
+    if _is_faster(lambda: ours(a, b, *settings), lambda: aten.convolution(a, b, *theirs)):
+        _put(graph, node, ours, (x, weight, *settings))
+
+
+def _convolution_backward(graph: Graph, node: Node) -> None:
+    dy, x, weight, _, stride, padding, dilation, transposed, _, groups, mask = node.args
+    pads: Any = padding
+    steps: Any = dilation
+    if mask[2] or not _fits(stride, transposed, weight, x):  # type: ignore[index, arg-type]
+        return
+    kernel = weight.meta["val"].shape[2:]  # type: ignore[union-attr]
+    turns = all(p <= d * (k - 1) for p, d, k in zip(pads, steps, kernel, strict=True))
+    settings = (list(pads), list(steps), groups)
+    given = tuple(_like(each) for each in (dy, x, weight))
+    kept = [user for user in node.users if user.args[1] < 2]  # type: ignore[operator]
+    for user in kept:
+        which: Any = user.args[1]
+        if which == 0 and not turns:
+            continue
+        name = ("convolution_input", "convolution_weight")[which]
+        ours: Any = getattr(torch.ops.talweg, name).default
+        if not user.meta["val"].is_contiguous():
+            continue
+        alone = [which == 0, which == 1, False]
+        theirs = (*node.args[3:10], alone)
+
+        def with_ours(ours: Any = ours) -> object:
+            return ours(*given, *settings)
+
+        def with_torch(theirs: Any = theirs) -> object:
+            return aten.convolution_backward(*given, *theirs)
+
+        if _is_faster(with_ours, with_torch):
+            with graph.inserting_before(node):
+                new = graph.call_function(ours, (dy, x, weight, *settings))
+            new.meta.update(user.meta)
+            user.replace_all_uses_with(new)
+            graph.erase_node(user)
+            left = [bool(mask[i]) and i != which for i in range(3)]  # type: ignore[index]
+            mask = left
+            node.args = (*node.args[:10], left)
+
+
+REPLACEMENTS: dict[Any, Callable[[Graph, Node], None]] = {
+    aten.bmm.default: _product,
+    aten.convolution.default: _convolution,
+    aten.convolution_backward.default: _convolution_backward,
+}
