@@ -12,6 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from talweg.lanes.compiling import Compiler
 from talweg.lanes.layout import Layout
+from talweg.lanes.recurrent import stack_recurrent
 from talweg.losses import Loss
 
 Buffers: TypeAlias = dict[str, Tensor]
@@ -38,6 +39,13 @@ class Gradients(Protocol):
         ...
 
 
+def stackable_copy(module: nn.Module) -> nn.Module:
+    """A copy of a module, of the same names and numbers, whose layers can be batched."""
+    own = copy.deepcopy(module)
+    stack_recurrent(own)
+    return own
+
+
 class Stacked:
     """All lanes in one tensor program.
 
@@ -59,8 +67,8 @@ class Stacked:
     ) -> None:
         self._layout = layout
         self._batch = batch
-        self._training = copy.deepcopy(module).train()
-        self._evaluation = copy.deepcopy(module).eval()
+        self._training = stackable_copy(module).train()
+        self._evaluation = stackable_copy(module).eval()
         training = self._training
 
         def lane_loss(
