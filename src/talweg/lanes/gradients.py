@@ -12,7 +12,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from talweg.lanes.compiling import Compiler
 from talweg.lanes.layout import Layout
-from talweg.lanes.recurrent import stack_recurrent
+from talweg.lanes.operators import keep_own_gradients
+from talweg.lanes.substitutes import substitute
 from talweg.losses import Loss
 
 Buffers: TypeAlias = dict[str, Tensor]
@@ -42,7 +43,7 @@ class Gradients(Protocol):
 def stackable_copy(module: nn.Module) -> nn.Module:
     """A copy of a module, of the same names and numbers, whose layers can be batched."""
     own = copy.deepcopy(module)
-    stack_recurrent(own)
+    substitute(own)
     return own
 
 
@@ -90,6 +91,8 @@ class Stacked:
 
         self._plain = program
         self._fast = compiler(program, dynamic=False)
+        if self._fast is not program:
+            keep_own_gradients()
 
     def losses(self, at: Tensor, rest: Buffers, x: Tensor, y: Tensor, grads: Tensor) -> Tensor:
         """See `Gradients.losses`."""

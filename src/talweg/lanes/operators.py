@@ -1,6 +1,6 @@
 """Recurrences as operators that `vmap`, autograd and the compiler take for one operation.
 
-A plain autograd function will not do: under a compiled `vmap` of a gradient its gradient is lost.
+The compiler does not look into them.
 """
 
 from typing import Any
@@ -137,3 +137,16 @@ def recur(cell: str, reverse: bool, *given: Tensor) -> tuple[Tensor, ...]:
         What the cell gives; the gradient of the leading results only.
     """
     return _Forward.apply(cell, reverse, *given)  # pyright: ignore[reportReturnType]
+
+
+def keep_own_gradients() -> None:
+    """Has the compiler leave functions that define their own gradient to autograd.
+
+    It looks into them otherwise, and inside a `vmap` of a gradient, where one is applied to a
+    parameter itself, it then takes the gradient of what they compute: zero where that is a sign.
+    """
+    classes = list(torch.autograd.Function.__subclasses__())
+    for function in classes:
+        classes += function.__subclasses__()
+        if not function.__module__.startswith("torch."):
+            torch.compiler.allow_in_graph(function)

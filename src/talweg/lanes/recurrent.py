@@ -30,7 +30,6 @@ def stack_recurrent(module: nn.Module) -> None:
         for base in reversed(own.__mro__[: own.__mro__.index(kind)]):
             members |= {name: value for name, value in vars(base).items() if name[:2] != "__"}
         layer.__class__ = type(own.__name__, (nn.Module,), members | _MEMBERS)
-        torch.compiler.allow_in_graph(recur)
 
 
 def _forward(
