@@ -12,11 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
 import talweg
 from talweg.cli import main
 from talweg.cli.compare import show
+from talweg.data import load, split
+from talweg.models import source_of
 
 TALWEG = [sys.executable, "-m", "talweg"]
 QUICK = ["--rules", "sgd,adam", "--lrs", "0.01,0.1", "--seeds", "2", "--epochs", "3"]
@@ -68,6 +71,51 @@ def test_json_is_all_that_standard_output_holds(tmp_path: Path):
     assert result["status"] == "complete"
     assert {row["rule"] for row in result["ranking"]} == {"sgd", "adam"}
     assert (tmp_path / result["report"]).is_file()
+
+
+BRANCHING = """
+import torch
+
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = torch.nn.Linear(4, 8), torch.nn.Linear(8, 3)
+
+    def forward(self, x):
+        hidden = self.first(x)
+        return self.last(hidden.relu() if hidden.mean() > 0 else hidden.tanh())
+"""
+
+
+def test_a_model_whose_path_depends_on_the_data_is_compared_one_lane_after_another(tmp_path: Path):
+    (tmp_path / "net.py").write_text(BRANCHING)
+    words = ["--rules", "sgd", "--lrs", "0.5", "--seeds", "3", "--tune-seeds", "1"]
+    words += ["--epochs", "30", "--batch-size", "full", "--out", "run"]
+    done = run("compare", "net.py:Net", "--data", "iris", *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    reason = "it reads the value of a tensor in Python, as .item() or an if does"
+    assert done.stderr.splitlines()[:2] == [
+        f"this model cannot be stacked: {reason}",
+        "lanes run one after another",
+    ]
+    study = talweg.load(tmp_path / "run")
+    samples = split(load("iris"), seed=0).train
+    net = source_of(f"{tmp_path / 'net.py'}:Net")
+    paths = set()
+    for seed in range(3):
+        model = net.build(seed)
+        for _ in range(30):
+            paths.add(bool(model.first(samples.x).mean() > 0))
+            loss = torch.nn.functional.cross_entropy(model(samples.x), samples.y)
+            model.zero_grad()
+            loss.backward()
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter -= 0.5 * parameter.grad
+        for name, value in study.params(seed).items():
+            torch.testing.assert_close(value, model.state_dict()[name], rtol=0, atol=1e-5)
+    assert paths == {True, False}
 
 
 @pytest.mark.parametrize(

@@ -161,27 +161,6 @@ def test_a_model_that_cannot_be_stacked_runs_one_lane_after_another(data: tuple[
         lanes.train(Branching, data, ["sgd"], steps=1, strategy="stacked")
 
 
-def test_recurrent_models_run_one_lane_after_another_in_evaluation_too(
-    data: tuple[Tensor, Tensor],
-):
-    class Recurrent(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.lstm, self.last = nn.LSTM(2, 8, batch_first=True), nn.Linear(8, 3)
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.last(self.lstm(x.view(-1, 3, 2))[0][:, -1])
-
-    run = lanes.train(
-        Recurrent, data, ["sgd", "adam"], steps=STEPS, batch_size=None, evaluate={"all": data}
-    )
-    assert run.strategy == "serial"
-    assert "cannot be stacked: torch cannot batch aten::" in run.notes[0]
-    model = start(Recurrent, 0)
-    expected = loop(model, optim.SGD(model.parameters(), lr=0.01), data)
-    torch.testing.assert_close(run.losses[0], expected, rtol=0, atol=2e-4)
-
-
 @pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=needs_compiler)])
 def test_attention_is_stacked(compiled: bool, data: tuple[Tensor, Tensor]):
     def attentive() -> nn.Module:

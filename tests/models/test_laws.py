@@ -15,7 +15,6 @@ from talweg import lanes, rules
 from talweg.data import BatchOrder, as_samples
 from talweg.models import MODELS, ModelSource, ready_source, source_of
 
-STACKED = [name for name in MODELS if name not in ("lstm", "gru")]
 SHAPES = [(36,), (6, 6), (5, 7), (1, 6, 6), (3, 4, 5)]
 
 
@@ -123,7 +122,7 @@ def test_lanes_take_the_path_of_a_plain_loop(name: str):
         source(name), (x, y), [rules.SGD(lr=0.1), rules.SGD(lr=0.02)], seeds=[3, 4], steps=8,
         batch_size=8, evaluate={"all": (x, y)},
     )  # fmt: skip
-    assert run.strategy == ("stacked" if name in STACKED else "serial")
+    assert run.strategy == "stacked"
     for lane, (seed, lr) in enumerate(((3, 0.1), (4, 0.02))):
         model, order = source(name).build(seed), BatchOrder(len(x), 8, seed)
         optimizer = optim.SGD(model.parameters(), lr=lr)
@@ -144,7 +143,7 @@ def test_lanes_take_the_path_of_a_plain_loop(name: str):
 
 
 @needs_compiler
-@pytest.mark.parametrize("name", ["maxout", "cnn", "transformer"])
+@pytest.mark.parametrize("name", ["maxout", "cnn", "gru", "transformer"])
 def test_compiled_lanes_take_the_same_path(name: str):
     both = [
         lanes.train(
@@ -155,14 +154,6 @@ def test_compiled_lanes_take_the_same_path(name: str):
     assert not any("failed" in note for note in both[1].notes)
     assert both[1].notes[0].endswith(", compiled")
     torch.testing.assert_close(both[0].losses, both[1].losses, rtol=0, atol=1e-9)
-
-
-@pytest.mark.parametrize("name", ["lstm", "gru"])
-def test_recurrent_lanes_run_one_after_another_and_say_so(name: str):
-    run = lanes.train(source(name), task(name), ["sgd", "adam"], steps=3, compile=True)
-    assert run.strategy == "serial"
-    assert "cannot be stacked: torch cannot batch aten::" in run.notes[0]
-    assert run.losses.isfinite().all()
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -73,7 +73,15 @@ class Compiled:
             with self._trying:  # one thread compiles, others wait for it
                 if not self.tried:
                     self.prepare(*(_copied(argument) for argument in arguments))
-        return (self._plain if self.failure else self._compiled)(*arguments)
+        if self.failure:
+            return self._plain(*arguments)
+        try:
+            return self._compiled(*arguments)
+        except Exception as error:
+            if type(error).__name__ != "FailOnRecompileLimitHit":  # before anything is computed
+                raise
+            self.failure = "it must be compiled anew at every step"
+            return self._plain(*arguments)
 
     def prepare(self, *arguments: Any) -> None:
         """Compiles the function on a trial call.

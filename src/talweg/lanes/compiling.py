@@ -111,6 +111,11 @@ class Either:
         self._compiler = compiler
 
     @property
+    def may_compile(self) -> bool:
+        """Whether it is ever compiled."""
+        return self._compiled is not None
+
+    @property
     def is_compiled(self) -> bool:
         """Whether the next call runs compiled code that is there already."""
         return (

@@ -13,6 +13,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from talweg.lanes.compiling import Compiler
 from talweg.lanes.layout import Layout
+from talweg.lanes.operators import keep_own_gradients
+from talweg.lanes.substitutes import substitute
 from talweg.losses import Loss
 
 Buffers: TypeAlias = dict[str, Tensor]
@@ -48,6 +50,13 @@ class Gradients(Protocol):
         ...
 
 
+def stackable_copy(module: nn.Module) -> nn.Module:
+    """A copy of a module, of the same names and numbers, whose layers can be batched."""
+    own = copy.deepcopy(module)
+    substitute(own)
+    return own
+
+
 class Stacked:
     """All lanes in one tensor program.
 
@@ -68,8 +77,8 @@ class Stacked:
         compiler: Compiler,
     ) -> None:
         self._layout = layout
-        self._training = copy.deepcopy(module).train()
-        self._evaluation = copy.deepcopy(module).eval()
+        self._training = stackable_copy(module).train()
+        self._evaluation = stackable_copy(module).eval()
         training = self._training
 
         def lane_loss(
@@ -91,6 +100,8 @@ class Stacked:
 
         self._plain = program
         self._programs = {batch: compiler(program, dynamic=False) for batch in batches}
+        if any(program.may_compile for program in self._programs.values()):
+            keep_own_gradients()
         # A program as it is written puts each call's parameters into the one module there is.
         self._one_at_a_time = threading.Lock()
 

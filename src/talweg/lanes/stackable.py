@@ -2,8 +2,9 @@
 
 import re
 import warnings
+from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -72,6 +73,9 @@ def why_not(
         y: Their targets.
     """
     alone = [trial_alone(lambda: build(1), layout, loss, x, y, noise) for noise in (0, 1)]
+    changing = _changing(build, layout, loss, x, y)
+    if changing:
+        return f"it changes {changing}, which is no buffer, at every step"
     other = build(1)
     try:
         stacked = Stacked(build(0), layout, loss, (), Compiler(False, lambda _: None))
@@ -81,14 +85,7 @@ def why_not(
             start = layout.flatten(other), layout.rest(other)
             found = _trial(stacked, 2, start, x, y, noise=0)
     except Exception as error:
-        missing = re.search(
-            r"batching rule for (aten::\w+)|[Bb]atching rule .*(aten::\w+)", str(error)
-        )
-        if missing:
-            return f"torch cannot batch {missing[1] or missing[2]}"
-        if ".item()" in str(error) or "data-dependent control flow" in str(error):
-            return "it reads the value of a tensor in Python, as .item() or an if does"
-        return first_line(error)
+        return _in_words(error)
     if not torch.equal(alone[0].gradient, alone[1].gradient):
         return None  # the model draws random numbers: there is nothing to compare with
     for what in ("loss", "gradient", "outputs", "buffers"):
@@ -96,8 +93,76 @@ def why_not(
         theirs: Tensor = getattr(alone[0], what)
         size = theirs.abs().max() + torch.finfo(theirs.dtype).tiny if theirs.numel() else 0
         if theirs.numel() and not (ours - theirs).abs().max() <= 1e-3 * size:
-            return f"among others its {what} differ{'' if what[-1] == 's' else 's'} from alone"
+            differ = "differ" if what in ("outputs", "buffers") else "differs"
+            return f"among others its {what} {differ} from alone"
     return None
+
+
+REASONS = (
+    (r"[Bb]atching rule .*?(aten::\w+)", "torch cannot batch {}"),
+    (r"dynamic shape\. Attempted to vmap over (aten::\w+)", "how much {} gives depends on values"),
+    (r"with a boolean mask", "how much a boolean index gives depends on values"),
+    (
+        r"\.item\(\)|data-dependent control flow",
+        "it reads the value of a tensor in Python, as .item() or an if does",
+    ),
+    (
+        r"Cannot access data pointer",
+        "it takes the values of a tensor out of torch, as .numpy() does",
+    ),
+    (r"requires_grad_\(\)|does not require grad", "it takes gradients of its own in its forward"),
+    (r"with Jitted modules", "it is a TorchScript module"),
+    (
+        r"autograd\.Function with functorch",
+        "an autograd.Function in it has no setup_context, as a backward hook has none",
+    ),
+    (r"autograd\.Function with vmap", "an autograd.Function in it has no vmap rule"),
+)
+"""What torch says of a model that it cannot stack → what we say; ``{}`` is what is in brackets."""
+
+
+def _in_words(error: Exception) -> str:
+    for pattern, words in REASONS:
+        found = re.search(pattern, str(error))
+        if found:
+            return words.format(*found.groups())
+    return first_line(error)
+
+
+def _changing(
+    build: Callable[[int], nn.Module], layout: Layout, loss: Loss, x: Tensor, y: Tensor
+) -> str | None:
+    """A plain attribute that a model changes at every step, but for tensors; None without one.
+
+    Once stacked the lanes would share it, and the compiler would compile anew for each value.
+    """
+    module = build(1)
+    kept: list[dict[str, Any]] = []
+    for _ in range(2):  # at the first step a model may fill what it keeps from then on
+        trial_alone(lambda: module, layout, loss, x, y)
+        kept.append(
+            {
+                f"{name}.{key}".lstrip("."): _summary(value)
+                for name, part in module.named_modules()
+                for key, value in vars(part).items()
+            }
+        )
+    return next((name for name in kept[1] if kept[0].get(name) != kept[1][name]), None)
+
+
+def _summary(value: Any, depth: int = 3) -> Any:
+    """What shows whether plain numbers, or how many things there are, have changed."""
+    if isinstance(value, (bool, int, float, complex, str)):
+        return value
+    if isinstance(value, (Tensor, nn.Module)) or not depth:
+        return None
+    if isinstance(value, dict):
+        return {key: _summary(item, depth - 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple, deque)):
+        return [_summary(item, depth - 1) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return len(value)
+    return _summary(getattr(value, "__dict__", None), depth - 1)
 
 
 def _trial(
