@@ -11,26 +11,28 @@ several degrees). `RUNGS` are chosen by benchmarks/pruning.py.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from talweg.core import counted
 from talweg.lanes import Reading
 from talweg.study.history import History, Lane
 from talweg.study.tuning import Rate, preference
 
-RUNGS = ((1 / 8, 3 / 4), (1 / 4, 2 / 3), (1 / 2, 1 / 2))
+Rungs: TypeAlias = Sequence[tuple[float, float]]
+RUNGS: Rungs = ((1 / 8, 3 / 4), (1 / 4, 2 / 3), (1 / 2, 1 / 2))
 """``(share of the steps, share of the rates that go on from there)``; both are rounded up."""
 LEAST = 3
 """No contender is left with fewer rates, if it has as many."""
 
 
-def stages(rates: int) -> list[tuple[float, int]]:
+def stages(rates: int, rungs: Rungs = RUNGS) -> list[tuple[float, int]]:
     """From which share of the steps on how many of a contender's rates are trained.
 
     >>> stages(9)
     [(0.0, 9), (0.125, 7), (0.25, 6), (0.5, 5)]
     """
     found = [(0.0, rates)]
-    for begin, share in RUNGS:
+    for begin, share in rungs:
         found.append((begin, min(rates, max(math.ceil(share * rates - 1e-9), LEAST))))
     return found
 
@@ -70,9 +72,12 @@ class Pruner:
         steps: Steps of each.
         metric: The metric that decides.
         sign: 1 if a higher score is better, else −1.
+        rungs: When how many go on: see `RUNGS`.
     """
 
-    def __init__(self, lanes: Sequence[Lane], steps: int, metric: str, sign: int) -> None:
+    def __init__(
+        self, lanes: Sequence[Lane], steps: int, metric: str, sign: int, rungs: Rungs = RUNGS
+    ) -> None:
         self._steps = steps
         self._metric = metric
         self._sign = sign
@@ -80,7 +85,7 @@ class Pruner:
         for lane in lanes:
             own = self._lanes.setdefault(lane.contender, {})
             own.setdefault(lane.lr, []).append(lane.lane)
-        self._stages = {name: stages(len(own)) for name, own in self._lanes.items()}
+        self._stages = {name: stages(len(own), rungs) for name, own in self._lanes.items()}
         self._last: dict[int, tuple[float, float]] = {}
         self._gone: set[int] = set()
 
