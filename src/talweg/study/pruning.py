@@ -52,9 +52,7 @@ def share_made(rates: int) -> float:
 def weakest(rates: Sequence[Rate], kept: int, sign: int) -> list[Rate]:
     """The rates of one contender that are stopped so that ``kept`` go on.
 
-    The order is that in which a rate is chosen at the end. Measured on the bundled data sets, it
-    keeps the rate that the full run chooses more often than the loss, a mean of several readings,
-    or scores extrapolated to the end do.
+    The order is that in which a rate is chosen at the end.
 
     Args:
         rates: Those that go on so far, after the same number of steps.
