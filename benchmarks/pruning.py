@@ -1,6 +1,6 @@
 """Pruned comparisons beside full ones: what is lost, and what is saved.
 
-    python benchmarks/pruning.py [--repeats 10] [--json benchmarks/results/pruning.json]
+    python benchmarks/pruning.py [--repeats 10] [--first 100] [--json benchmarks/results/pruning.json]
 
 Every bundled data set is split anew at each repeat and compared with and without ``prune``, one
 after the other, the one that comes first drawn in turn; both take as many lanes at a time. The full
@@ -29,6 +29,8 @@ from talweg.study.runner import Runner
 from talweg.study.tuning import baseline, best_rate, preference, rates, sign_of
 
 DATA = ("digits", "iris", "wine", "breast_cancer", "diabetes")
+FIRST = 100
+"""The first split; the rungs were chosen on splits 0 to 9."""
 DEGREES: dict[str, Rungs] = {
     "5, 3, 3 of 9": ((1 / 8, 1 / 2), (1 / 4, 1 / 4), (1 / 2, 1 / 8)),
     "6, 4, 3 of 9": ((1 / 8, 2 / 3), (1 / 4, 4 / 9), (1 / 2, 8 / 27)),
@@ -168,7 +170,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--first", type=int, default=FIRST)
     asked = parser.parse_args()
+    splits = range(asked.first, asked.first + asked.repeats)
+    fewer = splits[: max(asked.repeats // 5, 1)]
     widths, began = Widths(), time.perf_counter()
     results: dict[str, list[dict[str, float]]] = {name: [] for name in DATA}
     replays: dict[str, dict[str, list[dict[str, float]]]] = {}
@@ -180,10 +185,10 @@ def main() -> None:
 
     with widths.used("digits"):
         compared(data="digits", prune=True)  # fills the compiler's cache for both
-    for repeat in range(asked.repeats):
+    for repeat in splits:
         for name in DATA:
             with widths.used(name):
-                if repeat == 0:
+                if repeat == asked.first:
                     compared(data=name, prune=True, epochs=1)
                 sides = {p: timed(name, repeat, p) for p in (bool(repeat % 2), not repeat % 2)}
             (full, tune, every), (pruned, less_tune, less) = sides[False], sides[True]
@@ -194,11 +199,11 @@ def main() -> None:
             sys.stdout.write(f"{repeat} {name} {row}\n")
             sys.stdout.flush()
     for kind, more in REPLAYED.items():
-        for repeat in range(max(asked.repeats // 5, 1)):
+        for repeat in fewer:
             for name in DATA:
                 if name != "digits" or "epochs" not in more:
                     study = compared(data=name, split_seed=repeat, seeds=1, **more)
-                    replay(f"{kind}, {max(asked.repeats // 5, 1)} repeats", study.history)
+                    replay(f"{kind}, {len(fewer)} repeats", study.history)
     summary = {name: means(rows) for name, rows in results.items()}
     degrees = {
         kind: {degree: means(rows) for degree, rows in each.items()}
@@ -212,6 +217,7 @@ def main() -> None:
         about = {
             **provenance(),
             "repeats": asked.repeats,
+            "first split": asked.first,
             "seconds": round(time.perf_counter() - began, 1),
         }
         found = {"provenance": about, "means": summary, "repeats": results, "degrees": degrees}

@@ -117,8 +117,8 @@ def compare(
         split_seed: Draws the training, validation and test parts.
         fractions: Their shares; None for `talweg.data.split`'s.
         drop_last: Whether an epoch leaves out a last batch that is not full.
-        prune: Whether to stop, in tuning, the rates that are behind the others of their rule: a
-            third of the time is saved, and less is known of the rates that lost. See
+        prune: Whether to stop, in tuning, the rates that are behind others of their contender: a
+            quarter of tuning's steps is saved, and less is known of the rates that lost. See
             docs/protocol.md.
 
     Returns:
