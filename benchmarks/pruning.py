@@ -1,6 +1,6 @@
 """Pruned comparisons beside full ones: what is lost, and what is saved.
 
-    python benchmarks/pruning.py [--repeats 10] [--first 100] [--json benchmarks/results/pruning.json]
+    python benchmarks/pruning.py [--repeats 10] [--first 100] [--json FILE]
 
 Every bundled data set is split anew at each repeat and compared with and without ``prune``, one
 after the other, the one that comes first drawn in turn; both take as many lanes at a time. The full
