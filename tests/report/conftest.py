@@ -39,6 +39,8 @@ class Maker:
     seeds: int = 5
     epochs: int = 20
     everything_diverges: bool = False
+    prunes: bool = False
+    """Whether low rates are stopped in tuning."""
     measured: int | None = None
     """How many lanes have readings; None for all."""
 
@@ -72,6 +74,8 @@ class Maker:
         steps = STEPS
         gone = off > 1.15 + 0.1 * scatter or self.everything_diverges
         last = 0 if self.everything_diverges else 1 if gone else self.epochs
+        stopped = self.prunes and phase == "tune" and off < -0.9
+        last = 3 if stopped else last
         pace *= 10 ** (0.55 * max(0, -off)) * 10 ** (0.3 * max(0, off))
         floor = (floor + 0.05 * max(0, off)) * np.exp(0.09 * scatter)
         wobble = np.concatenate([[0], self.random.normal(size=self.epochs)])
@@ -86,6 +90,8 @@ class Maker:
                     self._add(lane, epoch, split, self.metric, self._score(left))
         if gone:
             self._add(lane, last + 2 / steps, "train", "diverged", 1.0)
+        if stopped:
+            self._add(lane, last, "train", "stopped", 1.0)
 
     def _score(self, left: float) -> float:
         if self.metric == "accuracy":
@@ -123,6 +129,7 @@ class Maker:
                 "reach": None,
                 "scale": True,
                 "split_seed": 0,
+                "prune": self.prunes,
             },
             "task": {
                 "kind": self.kind,

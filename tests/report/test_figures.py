@@ -49,6 +49,7 @@ def painted(value, key=""):
         {"seeds": 1, "tune_seeds": 1},
         {"measured": 60},
         {"everything_diverges": True},
+        {"prunes": True},
     ],
 )
 def test_plotly_accepts_every_panel_in_every_view(make_study, features):
@@ -121,6 +122,31 @@ def test_the_rates_figure_shows_scores_chosen_rates_and_diverged_lanes(make_stud
     )
     assert crosses["x"] == [point.lr for point in points if point.diverged]
     assert crosses["x"]
+
+
+def test_rates_that_were_stopped_are_on_no_line_and_in_no_close_up(make_study):
+    study = make_study(prunes=True)
+    points = views.sensitivity(study)["adam"]
+    ended = [point for point in points if point.stopped]
+    figure = drawn(study)["rates"]
+    own = {
+        t["uid"].partition("-")[2]: t for t in figure.panels[0].data if t["legendgroup"] == "adam"
+    }
+    assert own["stopped"]["x"] == [point.lr for point in ended]
+    assert own["stopped"]["y"] == [100 * point.mean for point in ended]
+    assert own["stopped"]["customdata"] == [51] * len(ended)
+    assert ended
+    assert not set(own["line"]["x"]) & set(own["stopped"]["x"])
+    assert "rings" in figure.how_to_read
+    assert sum(row[0] == "Adam" and row[-1] == "51" for row in figure.numbers[1]) == len(ended)
+    assert "rings" not in drawn(make_study())["rates"].how_to_read
+
+
+def test_the_table_tells_a_range_of_rates_that_may_be_wider(make_study):
+    study = make_study(prunes=True)
+    least = [row for row in study.ranking if row.good_is_least]
+    assert least
+    assert ranking_table(study, marks(views.names(study))).count("at least") == len(least)
 
 
 def test_bands_run_along_the_highest_and_back_along_the_lowest(make_study):

@@ -59,7 +59,7 @@ class Maker:
 
     def lane(
         self, phase: str, rule: str, lr: float, seed: int, scores: Sequence[float],
-        diverged: int | None = None,
+        diverged: int | None = None, stopped: int | None = None,
     ) -> None:  # fmt: skip
         """A lane whose held-out scores after epochs 0, 1, … are given."""
         number = len(self.record["lanes"])
@@ -70,8 +70,9 @@ class Maker:
             for split in splits:
                 for metric, value in ((self.record["task"]["metric"], score), ("loss", 1 - score)):
                     self.rows.append((number, 10 * epoch, float(epoch), split, metric, value))
-        if diverged is not None:
-            self.rows.append((number, diverged, diverged / 10, "train", "diverged", 1.0))
+        for step, how in ((diverged, "diverged"), (stopped, "stopped")):
+            if step is not None:
+                self.rows.append((number, step, step / 10, "train", how, 1.0))
 
     def history(self) -> History:
         longest = max(row[1] for row in self.rows if row[4] == "loss")

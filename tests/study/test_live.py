@@ -19,3 +19,6 @@ def test_the_leaders_are_each_rules_best_rate_so_far():
     board.read(Reading((3,), 12, 1.2, {("train", "diverged"): [1.0]}))
     assert board.alive == 3
     assert board.leaders() == [("A", 0.1, 3.0)]
+    board.stop([0])
+    assert board.alive == 2
+    assert board.leaders() == []

@@ -5,8 +5,9 @@ import math
 import pytest
 from tests.study.made import Maker, record
 
-from talweg.study.ranking import best_rate, near_best, rank, ranked_on, rates
+from talweg.study.ranking import rank, ranked_on
 from talweg.study.sentences import sentences
+from talweg.study.tuning import best_rate, near_best, rates
 
 
 def three_rules() -> Maker:

@@ -130,6 +130,13 @@ def test_a_rate_at_which_all_diverged_has_no_score(tmp_path):
     assert (points[ADAM][1].n, points[ADAM][1].diverged) == (0, 1.0)
 
 
+def test_sensitivity_tells_rates_that_were_stopped(tmp_path):
+    readings = scored(0, 0.1, 0.4, 0.6) + scored(2, 0.1, 0.3)
+    readings.append((2, 1.0, "train", "stopped", 1.0))
+    points = sensitivity(study(tmp_path, TUNE, readings))
+    assert [(point.mean, point.stopped) for point in points[ADAM]] == [(0.6, None), (0.3, 10)]
+
+
 def test_sensitivity_leaves_out_rates_that_have_not_begun(tmp_path):
     readings = scored(0, 0.1, 0.4) + scored(2, 0.1)
     points = sensitivity(study(tmp_path, TUNE, readings))

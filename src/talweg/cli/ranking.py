@@ -40,6 +40,7 @@ def as_values(study: Study) -> dict[str, Any]:
             }
             for effect in effects(study.history, study.ranking)
         ],
+        "pruned": study.record.get("pruned"),
         "sentences": study.sentences,
         "folder": str(study.folder),
         "report": str(study.folder / "report.html"),
@@ -177,7 +178,8 @@ def _range(row: Row) -> str:
     if row.good is None:
         return "–"
     low, high = (words.rate(lr) for lr in row.good)
-    return low if low == high else f"{low}–{high}"
+    least = "≥ " if row.good_is_least else ""
+    return least + (low if low == high else f"{low}–{high}")
 
 
 def _duration(seconds: float | None) -> str:

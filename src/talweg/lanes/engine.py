@@ -116,27 +116,31 @@ class Engine:
             plan: What to do.
             each: Called with readings as they come; an exception it raises stops the training.
             tick: Called after every few steps with the number of steps that all lanes made,
-                those that diverged counted as if they had gone on.
+                those that diverged or were stopped counted as if they had gone on.
         """
         packs = [plan.lanes] if self.strategy == "stacked" else [[lane] for lane in plan.lanes]
-        together = [packs] if isinstance(self._supply, FromStream) else [[pack] for pack in packs]
+        at_once = plan.stop is not None or isinstance(self._supply, FromStream)
+        together = [packs] if at_once else [[pack] for pack in packs]
         reader = each and self._reader(plan, each)
         every = plan.read_every or self.epoch_steps or math.inf
         found: list[tuple[list[int], Tensor]] = []
         states: dict[int, tuple[Tensor, dict[str, Tensor]]] = {}
         died: dict[int, int] = {}
+        stopped: dict[int, int] = {}
         for some in together:
-            squads = [self._squad(pack, plan) for pack in some]
-            feed = self._supply.feed(seeds_among(lane for pack in some for lane in pack))
-            training = Training(squads, feed, plan.steps, every, reader, tick or _nobody)
+            seeds = seeds_among(lane for pack in some for lane in pack)
+            squads = [self._squad(pack, plan, seeds) for pack in some]
+            feed = self._supply.feed(seeds)
+            training = Training(squads, feed, plan.steps, every, reader, plan.stop, tick or _nobody)
             found.append((training.lanes, training.run()))
             for squad in squads:
                 died |= squad.died
+                stopped |= squad.stopped
                 if plan.keep:
                     states |= squad.states()
         if isinstance(self._supply, FromStream):
             self._say_what_came(self._supply, plan, found[0][1].shape[1])
-        return Result(self._table(plan, found), died, states)
+        return Result(self._table(plan, found), died, stopped, states)
 
     def _table(self, plan: Plan, found: Sequence[tuple[list[int], Tensor]]) -> Tensor:
         """All losses ``[lane, step]``: of a stream as many as were made, else NaN to the end."""
@@ -165,12 +169,12 @@ class Engine:
             scale.to(self.device),
         )
 
-    def _squad(self, lanes: Sequence[Lane], plan: Plan) -> Squad:
+    def _squad(self, lanes: Sequence[Lane], plan: Plan, seeds: Sequence[int]) -> Squad:
         first = lanes[0].seed
         steps = LONG if plan.steps is None else plan.steps
         return Squad(
             lanes,
-            {seed: self.start(seed) for seed in seeds_among(lanes)},
+            {seed: self.start(seed) for seed in seeds},
             self.layout,
             self._stacked or OneModule(self._build(first), self.layout, self.loss),
             self.width if self.strategy == "stacked" else 1,

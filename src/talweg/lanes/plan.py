@@ -1,6 +1,6 @@
 """What an engine is asked to do, and what comes of it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -44,6 +44,9 @@ class Plan:
         keep: Whether to keep what lanes end with; tuning has no use for it.
         read_every: Steps between readings; None for those of an epoch. The last step is always
             followed by one.
+        stop: Asked after each reading but the last, by the number of steps made, for the lanes
+            that are to make no more; None if there are none. With it, lanes that run one after
+            another take turns instead, from reading to reading.
     """
 
     rules: Sequence[Rule]
@@ -56,6 +59,7 @@ class Plan:
     first_lane: int = 0
     keep: bool = True
     read_every: int | None = None
+    stop: Callable[[int], Collection[int]] | None = None
 
     @property
     def lanes(self) -> list[Lane]:
@@ -74,12 +78,14 @@ class Result:
     Attributes:
         losses: ``[lane, step]``, of the steps asked for; of a stream, of those made.
         died: Lane → step at which it diverged.
+        stopped: Lane → steps it had made when the plan stopped it.
         states: Lane → its last parameters ``[parameter]`` and everything else; empty if the plan
             said not to keep them.
     """
 
     losses: Tensor
     died: dict[int, int]
+    stopped: dict[int, int]
     states: dict[int, tuple[Tensor, dict[str, Tensor]]]
 
 

@@ -1,6 +1,6 @@
 """A squad: lanes that take their steps together."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -29,8 +29,8 @@ class Start:
 class Squad:
     """Lanes stacked in shared buffers, stepped together, ``width`` at a time.
 
-    Lanes that diverge leave the buffers after a block of steps, so that they stop costing time;
-    what they last held is kept.
+    Lanes that diverge leave the buffers after a block of steps, and those that are stopped at once,
+    so that they no longer cost time; what they last held is kept.
 
     Args:
         lanes: What they are.
@@ -71,6 +71,7 @@ class Squad:
         place = {seed: i for i, seed in enumerate(starts)}
         self._place_of = {lane.number: place[lane.seed] for lane in ordered}
         self.died: dict[int, int] = {}
+        self.stopped: dict[int, int] = {}
         self._last: dict[int, tuple[Tensor, dict[str, Tensor]]] = {}
         self._allocate([starts[lane.seed] for lane in ordered])
         self._groups: list[Group] = []
@@ -181,16 +182,30 @@ class Squad:
             first += len(group.lanes)
 
     def _clean_up(self) -> list[int]:
-        """Takes lanes that diverged out of the buffers; returns their numbers."""
+        """Lets go of lanes that diverged; returns their numbers."""
         steps = self._bad_step.tolist()
         dead = {lane: step for lane, step in zip(self.lanes, steps, strict=True) if step >= 0}
-        if not dead:
-            return []
         self.died |= {lane: step + 1 for lane, step in dead.items()}
-        self._last |= self._rows(row for row, lane in enumerate(self.lanes) if lane in dead)
-        alive = [row for row, lane in enumerate(self.lanes) if lane not in dead]
-        self._compact(alive)
+        self._let_go(dead)
         return list(dead)
+
+    def stop(self, lanes: Collection[int], step: int) -> None:
+        """Has some lanes make no more steps; those that are not in the squad are left out.
+
+        Args:
+            lanes: Their numbers.
+            step: Steps made so far.
+        """
+        chosen = [lane for lane in self.lanes if lane in lanes]
+        self.stopped |= dict.fromkeys(chosen, step)
+        self._let_go(chosen)
+
+    def _let_go(self, lanes: Collection[int]) -> None:
+        """Takes lanes out of the buffers, and keeps what they hold."""
+        if not lanes:
+            return
+        self._last |= self._rows(row for row, lane in enumerate(self.lanes) if lane in lanes)
+        self._compact([row for row, lane in enumerate(self.lanes) if lane not in lanes])
 
     def _compact(self, alive: list[int]) -> None:
         lanes = [self.lanes[row] for row in alive]

@@ -1,7 +1,7 @@
 """Squads that learn from one feed, and what is read of them on the way."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import torch
 from torch import Tensor
@@ -20,8 +20,9 @@ class Training:
         steps: Updates; None for as many as there are batches.
         read_every: Steps between readings; infinite for none before the last step.
         reader: Reads; None if nobody wants to know.
+        stop: Asked after each reading for lanes to stop; None to stop none.
         tick: Called after every few steps with the number of steps that all lanes made, those that
-            diverged counted as if they had gone on.
+            diverged or were stopped counted as if they had gone on.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Training:
         steps: int | None,
         read_every: float,
         reader: Reader | None,
+        stop: Callable[[int], Collection[int]] | None,
         tick: Callable[[int], None],
     ) -> None:
         self._squads = squads
@@ -38,6 +40,7 @@ class Training:
         self._steps = math.inf if steps is None else steps
         self._every = read_every
         self._reader = reader
+        self._to_stop = stop
         self._tick = tick
         self.lanes = [lane for squad in squads for lane in squad.lanes]
         self._row = {lane: row for row, lane in enumerate(self.lanes)}
@@ -45,11 +48,11 @@ class Training:
         self._unread: list[Tensor] = []
 
     def run(self) -> Tensor:
-        """Makes all steps; none any more once every lane has diverged.
+        """Makes all steps; none any more once every lane has diverged or was stopped.
 
         Returns:
             The batch losses of `lanes`, ``[lane, step]``, each before its update; NaN after the
-            step at which a lane diverged.
+            step at which a lane diverged, or after which it was stopped.
         """
         losses = [torch.empty(len(self.lanes), 0, dtype=self._squads[0].dtype)]
         step = 0
@@ -64,11 +67,19 @@ class Training:
             step += block.shape[1]
             if step == stop:
                 self._read(step)
+                self._stop(step)
         if self._unread:
             self._read(step)
         if not self._any_alive() and math.isfinite(self._steps):
             self._tick(int(self._steps - step) * len(self.lanes))
         return torch.cat(losses, 1)
+
+    def _stop(self, step: int) -> None:
+        if self._to_stop is None or step >= self._steps:
+            return
+        chosen = self._to_stop(step)
+        for squad in self._squads:
+            squad.stop(chosen, step)
 
     def _any_alive(self) -> bool:
         return any(squad.lanes for squad in self._squads)

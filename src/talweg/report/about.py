@@ -4,12 +4,14 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from fractions import Fraction
 from typing import Any
 
 from talweg.core import counted
 from talweg.report.pieces import escape, listing, number_table, pairs
 from talweg.report.table import metric_name
 from talweg.study import Study, words
+from talweg.study.pruning import RUNGS
 
 
 def headline(study: Study) -> str:
@@ -86,6 +88,7 @@ def protocol(study: Study) -> str:
         f"Equal budget: every {noun} got {_each_rates(record)} learning rates × "
         f"{counted(asked['tune_seeds'], 'tuning seed')}, each trained for {_length(record)}"
         f"{_counted_both_ways(record)}.",
+        *([_pruning()] if asked.get("prune") else []),
         f"Choice: the rate with the best mean validation {metric} at the end ({direction} is "
         f"better); a rate at which a seed diverged is out. It was trained again on "
         f"{counted(asked['seeds'], 'fresh seed')}, and the score is taken on the test part, which "
@@ -100,6 +103,18 @@ def protocol(study: Study) -> str:
     ]
     text = "".join(f"<p>{escape(paragraph)}</p>" for paragraph in paragraphs)
     return text + _settings(study)
+
+
+def _pruning() -> str:
+    went_on = ", ".join(
+        f"{Fraction(kept).limit_denominator(9)} after {Fraction(begin).limit_denominator(9)}"
+        for begin, kept in RUNGS
+    )
+    return (
+        "Pruning: in tuning, rates that were behind others of the same contender were stopped, as "
+        f"many of each. Of its rates there went on {went_on} of the steps. The score of a rate "
+        "that was stopped is known up to there only: it is not chosen, and does not count as good."
+    )
 
 
 def _settings(study: Study) -> str:

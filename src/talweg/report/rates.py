@@ -8,6 +8,10 @@ from talweg.report.drawing import Drawing
 from talweg.report.figure import Figure, Panel, axis, layout
 from talweg.study import views, words
 
+PRUNED = (
+    " Small rings: where rates stood when pruning stopped them, not where they would have ended."
+)
+
 
 def rates_figure(draw: Drawing) -> Figure:
     """Score against learning rate, and below it the rates at which lanes diverged."""
@@ -17,7 +21,7 @@ def rates_figure(draw: Drawing) -> Figure:
     lost = [name for name, all_ in points.items() if any(point.diverged for point in all_)]
     data: list[dict[str, Any]] = []
     for name, every in points.items():
-        good = [point for point in every if point.n]
+        good = [point for point in every if point.n and not point.stopped]
         mark = draw.marks[name]
         x = [point.lr for point in good]
         low, high = ([draw.factor * y for y in ends] for ends in _ends(good))
@@ -45,6 +49,7 @@ def rates_figure(draw: Drawing) -> Figure:
                 ),
             )
         )
+    data += [_stopped(draw, name, every) for name, every in points.items() if _ended(every)]
     data += [_crosses(draw, name, points[name], len(lost) - i) for i, name in enumerate(lost)]
     strip = min(14 * len(lost), 160) + 12 if lost else 0
     height = 400 + strip
@@ -87,18 +92,20 @@ def rates_figure(draw: Drawing) -> Figure:
             f"Each line is a {draw.noun.lower()} over the rates it was tuned on; the band spans "
             "its tuning seeds and the large symbol is the rate that was chosen. A wide, flat top "
             "means one that is easy to set. Below: × where all seeds diverged, ∕ where some did."
+            + (PRUNED if any(map(_ended, points.values())) else "")
         ),
         alternative="; ".join(
             f"{draw.labels[name]} is best at {words.rate(lr)}" for name, lr in chosen.items()
         ),
         numbers=(
-            [draw.noun, "Rate", "Mean", "Lowest", "Highest", "Diverged"],
+            [draw.noun, "Rate", "Mean", "Lowest", "Highest", "Diverged", "Stopped at step"],
             [
                 [
                     draw.labels[name],
                     words.rate(point.lr),
                     *(words.score(y, draw.task) for y in (point.mean, point.low, point.high)),
                     f"{100 * point.diverged:.0f}%",
+                    "–" if point.stopped is None else f"{point.stopped:,}",
                 ]
                 for name, every in points.items()
                 for point in every
@@ -115,8 +122,38 @@ def _ends(points: Sequence[views.RatePoint]) -> tuple[list[float], list[float]]:
 
 def _best(draw: Drawing, points: Sequence[views.RatePoint]) -> tuple[float, float, float]:
     sign = 1 if draw.task["higher_is_better"] else -1
-    top = max(points, key=lambda point: sign * point.mean if point.n else -math.inf)
+    whole = [point for point in points if not point.stopped] or points
+    top = max(whole, key=lambda point: sign * point.mean if point.n else -math.inf)
     return top.low, top.mean, top.high
+
+
+def _ended(points: Sequence[views.RatePoint]) -> list[views.RatePoint]:
+    """Those that pruning stopped."""
+    return [point for point in points if point.n and point.stopped]
+
+
+def _stopped(draw: Drawing, name: str, points: Sequence[views.RatePoint]) -> dict[str, Any]:
+    """Where rates stood when pruning stopped them: hollow, and on no line."""
+    ended = _ended(points)
+    return draw.trace(
+        name,
+        "stopped",
+        x=[point.lr for point in ended],
+        y=[draw.factor * point.mean for point in ended],
+        mode="markers",
+        marker={
+            "symbol": "circle-open",
+            "size": 6,
+            "color": draw.marks[name].colour,
+            "line": {"color": draw.marks[name].colour, "width": 1},
+            "opacity": 1,
+        },
+        customdata=[point.stopped for point in ended],
+        hovertemplate=(
+            f"%{{fullData.name}} at %{{x:.2~g}}<br>stopped after %{{customdata}} steps, with "
+            f"%{{y:{draw.digits}}}{draw.suffix}<extra></extra>"
+        ),
+    )
 
 
 def _crosses(

@@ -195,6 +195,8 @@ def _rate_picture(study: Study, row: Row, scale: Scale) -> str:
         parts.append(f'<path class="good" d="M{low} 50H{high}"/>')
         first, last = (words.rate(lr) for lr in row.good)
         text = f"{first} to {last}" if first != last else f"{first} alone"
+        if row.good_is_least:
+            text = f"at least {first}" + (f" to {last}" if first != last else "")
     dot = f'<b class="dot" style="left:{scale.percent(math.log10(row.lr))}%"></b>'
     return f"{_picture(parts, dot)}<small>{text}</small>"
 

@@ -69,6 +69,7 @@ def compare(
     split_seed: int = 0,
     fractions: Sequence[float] | None = None,
     drop_last: bool = False,
+    prune: bool = False,
 ) -> Study:
     """Trains every rule × learning rate × seed at once and says which rule wins.
 
@@ -116,6 +117,9 @@ def compare(
         split_seed: Draws the training, validation and test parts.
         fractions: Their shares; None for `talweg.data.split`'s.
         drop_last: Whether an epoch leaves out a last batch that is not full.
+        prune: Whether to stop, in tuning, the rates that are behind others of their contender: a
+            quarter of tuning's steps is saved, and less is known of the rates that lost. See
+            docs/protocol.md.
 
     Returns:
         The study. After Ctrl-C it holds what was done by then; see `Study.partial`.
@@ -129,6 +133,7 @@ def compare(
     split_seed = whole_number("split_seed", split_seed, at_least=0)
     check_flag("scale", scale)
     check_flag("drop_last", drop_last)
+    check_flag("prune", prune)
     if isinstance(target, float):
         raise UserError(
             f"target is the column to predict; for a score to reach, pass reach={target}"
@@ -165,6 +170,7 @@ def compare(
         steps=steps,
         drop_last=drop_last,
         seeds=(tune_seeds, seeds),
+        prune=prune,
         say=log,
         loss=asking.loss_of(loss, splits.kind),
         strategy=strategy,
@@ -189,6 +195,7 @@ def compare(
             "split_seed": split_seed,
             "fractions": None if fractions is None else [float(share) for share in fractions],
             "drop_last": drop_last,
+            "prune": prune,
         },
         splits=splits,
         metric=metrics[0],
@@ -211,7 +218,7 @@ def compare(
             log.listeners.append(display.say)
             runner = Runner(teams, splits, metrics, record, folder, display, interrupt.check)
             first = max(TUNE_SEEDS_FROM, seeds)
-            runner.run(range(first, first + tune_seeds), range(seeds))
+            runner.run(range(first, first + tune_seeds), range(seeds), prune)
         study = load(folder.path)
         study.rules = chosen
         study.report()

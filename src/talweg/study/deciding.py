@@ -10,7 +10,8 @@ from talweg.diagnose import a_layer
 from talweg.study import words
 from talweg.study.effects import Effect, LevelMean, has_failed, varied
 from talweg.study.history import History
-from talweg.study.ranking import Row, near_best, sign_of
+from talweg.study.ranking import Row
+from talweg.study.tuning import near_best, sign_of
 
 WORTH_TELLING = 0.02
 """An interaction that explains less than this share of the variance is left to the report."""
@@ -163,7 +164,7 @@ def _failures(history: History, rows: Sequence[Row], found: Sequence[Effect]) ->
     constant, good = (words.score(value, task) for value in (task["baseline"], near_best(history)))
     what = (
         f"did not get half-way from the constant prediction ({constant}) to a good score ({good}) "
-        f"at any rate"
+        f"at any rate{' that was trained to the end' if history.stopped else ''}"
     )
     failed = [row for row in rows if has_failed(history, row)]
     if len(failed) == len(rows):

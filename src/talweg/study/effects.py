@@ -16,16 +16,9 @@ from numpy.typing import NDArray
 
 from talweg.study.history import History
 from talweg.study.pairs import SIGNIFICANCE, Pairs, interaction_p
-from talweg.study.ranking import (
-    Row,
-    baseline,
-    best_rate,
-    near_best,
-    ranked_on,
-    sign_of,
-    within_bounds,
-)
+from talweg.study.ranking import Row, ranked_on, within_bounds
 from talweg.study.statistics import holm, mean_interval
+from talweg.study.tuning import baseline, best_rate, near_best, sign_of
 
 FAILED = 0.5
 """A contender failed that went less than this share of the way from the constant prediction to what

@@ -109,6 +109,15 @@ class History:
         return found
 
     @cached_property
+    def stopped(self) -> dict[int, int]:
+        """Lane → steps it had made when pruning stopped it."""
+        return {
+            lane: int(series.steps[0])
+            for (lane, _, metric), series in self._series.items()
+            if metric == "stopped" and lane not in self.diverged
+        }
+
+    @cached_property
     def _steps(self) -> dict[int, int]:
         """Lane → the steps that it is to make."""
         return {lane.lane: self.contenders[lane.contender]["steps"] for lane in self.lanes}

@@ -4,7 +4,7 @@ import math
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -65,12 +65,16 @@ class Board:
     def read(self, reading: Reading) -> None:
         """Takes in a reading."""
         if ("train", "diverged") in reading.values:
-            self.alive -= len(reading.lanes)
-            for lane in reading.lanes:
-                self._scores.pop(lane, None)
+            self.stop(reading.lanes)
             return
         scores = reading.values["validation", self._task["metric"]]
         self._scores |= dict(zip(reading.lanes, scores, strict=True))
+
+    def stop(self, lanes: Collection[int]) -> None:
+        """Forgets lanes that make no more steps."""
+        self.alive -= len(lanes)
+        for lane in lanes:
+            self._scores.pop(lane, None)
 
     def leaders(self) -> list[tuple[str, float, float]]:
         """``(label, rate, score)`` of each contender's best rate so far, best first."""
@@ -147,6 +151,10 @@ class Display:
     def read(self, reading: Reading) -> None:
         """Takes in a reading."""
         self._board.read(reading)
+
+    def stop(self, lanes: Collection[int]) -> None:
+        """Forgets lanes that make no more steps."""
+        self._board.stop(lanes)
 
     def tick(self, lane_steps: int) -> None:
         """Counts steps made."""

@@ -10,9 +10,7 @@ import numpy as np
 from talweg.study.history import History, Lane, remembered
 from talweg.study.pairs import Pairs
 from talweg.study.statistics import mean_interval
-
-NEAR_BEST = 0.95
-"""Share of the way from the constant prediction to the study's best that a good rate must go."""
+from talweg.study.tuning import baseline, best_rate, good_range, is_met, mean_of_known, sign_of
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,7 @@ class Row:
         reached: Share of seeds that reached the target.
         diverged: Share of all its lanes that diverged, tuning included.
         good: Lowest and highest of the good rates around the best; None if there is none.
+        good_is_least: Whether ``good`` may be wider: pruning stopped a rate beside it.
         good_decades: ``log10(highest/lowest)`` of them.
         gap: Mean paired difference to the best rule (its score minus the best's); 0 for the best.
         gap_low: Lower end of the gap's 95% interval.
@@ -68,103 +67,13 @@ class Row:
     reached: float
     diverged: float
     good: tuple[float, float] | None
+    good_is_least: bool
     good_decades: float
     gap: float
     gap_low: float
     gap_high: float
     p: float
     ties: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Rate:
-    """What tuning found of one learning rate of one contender."""
-
-    lr: float
-    score: float
-    loss: float
-    diverged: int
-    lanes: int
-
-
-def sign_of(history: History) -> int:
-    """1 if a higher score is better, else −1."""
-    return 1 if history.record["task"]["higher_is_better"] else -1
-
-
-def baseline(history: History, split: str) -> float:
-    """The score of the constant prediction on a part of the data."""
-    return history.record["task"]["test_baseline" if split == "test" else "baseline"]
-
-
-def is_met(history: History, scores: Any, mark: float) -> Any:
-    """Where scores reach a mark; one that they equal but for rounding counts as reached."""
-    sign = sign_of(history)
-    return sign * np.asarray(scores) >= sign * mark - 1e-9 * abs(mark)
-
-
-@remembered
-def rates(history: History, contender: str) -> list[Rate]:
-    """Tuning results of a contender by rate: means over seeds of the last validation readings.
-
-    A rate at which a lane diverged has a NaN score; rates without a reading are left out. In a
-    study that was stopped, lanes that have not finished count only if none has: those that run
-    one after another are not compared at different steps.
-    """
-    metric = history.record["task"]["metric"]
-    found: list[Rate] = []
-    lanes = history.of("tune", contender)
-    if history.any_finished:
-        lanes = [lane for lane in lanes if history.is_finished(lane.lane)]
-    for lr in sorted({lane.lr for lane in lanes}):
-        here = [lane.lane for lane in lanes if lane.lr == lr]
-        diverged = sum(lane in history.diverged for lane in here)
-        scores = [history.last(lane, "validation", metric) for lane in here]
-        losses = [history.last(lane, "validation", "loss") for lane in here]
-        if not diverged and all(score is None for score in scores):
-            continue
-        score, loss = (math.nan, math.nan) if diverged else (_mean(scores), _mean(losses))
-        found.append(Rate(lr, score, loss, diverged, len(here)))
-    return found
-
-
-def _mean(values: Sequence[float | None]) -> float:
-    """The mean of those that are known; NaN if none is."""
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else math.nan
-
-
-@remembered
-def best_rate(history: History, contender: str) -> Rate | None:
-    """The rate with the best mean validation score, the lower loss deciding between equals.
-
-    If every rate diverged, the one with the fewest diverged lanes, the lowest first. None if
-    nothing was measured, or in a study that was stopped if all that is known are rates that
-    diverged: the others might not have.
-    """
-    found = rates(history, contender)
-    usable = [rate for rate in found if not math.isnan(rate.score)]
-    sign = sign_of(history)
-    if usable:
-        return min(usable, key=lambda rate: (-sign * rate.score, rate.loss, rate.lr))
-    if history.any_finished and len(found) < len(history.contenders[contender]["lrs"]):
-        return None
-    return min(found, key=lambda rate: (rate.diverged, rate.lr), default=None)
-
-
-@remembered
-def near_best(history: History) -> float | None:
-    """The validation score from which on a rate is good, and the target if none is given.
-
-    It lies `NEAR_BEST` of the way from the constant prediction to the best score in tuning; there
-    is none if nothing beat the constant prediction.
-    """
-    sign, constant = sign_of(history), baseline(history, "validation")
-    best = [best_rate(history, name) for name in history.contenders]
-    scores = [sign * rate.score for rate in best if rate is not None and not math.isnan(rate.score)]
-    if not scores or max(scores) <= sign * constant:
-        return None
-    return constant + NEAR_BEST * (sign * max(scores) - constant)
 
 
 @remembered
@@ -196,7 +105,7 @@ def ranked_lanes(history: History, contender: str, split: str) -> list[Lane]:
         for lane in history.of("tune", contender)
         if chosen
         and lane.lr == chosen.lr
-        and (history.is_finished(lane.lane) or not history.any_finished)
+        and (chosen.stopped or history.is_finished(lane.lane) or not history.any_finished)
     ]
 
 
@@ -227,7 +136,7 @@ def _row(history: History, name: str, split: str) -> Row | None:
     reached = sorted(step for step in steps if step is not None)
     half = (len(steps) + 1) // 2
     to_target = float(reached[half - 1]) if len(reached) >= half else None
-    good = _good_range(history, name, chosen)
+    good, is_least = good_range(history, name) or (None, False)
     return Row(
         rank=1,
         name=name,
@@ -242,12 +151,13 @@ def _row(history: History, name: str, split: str) -> Row | None:
         low=low,
         high=high,
         scores=tuple(scores),
-        loss=_mean([history.last(lane, split, "loss") for lane in lanes]),
+        loss=mean_of_known([history.last(lane, split, "loss") for lane in lanes]),
         steps_to_target=to_target,
         epochs_to_target=None if to_target is None else to_target / contender["steps_per_epoch"],
         reached=len(reached) / len(steps),
         diverged=sum(lane in history.diverged for lane in everywhere) / len(everywhere),
         good=good,
+        good_is_least=is_least,
         good_decades=math.log10(good[1] / good[0]) if good else 0.0,
         gap=0.0,
         gap_low=math.nan,
@@ -278,23 +188,6 @@ def _steps_to(history: History, lane: int) -> int | None:
         return None
     met = np.flatnonzero(is_met(history, series.values, target))
     return int(series.steps[met[0]]) if len(met) else None
-
-
-def _good_range(history: History, contender: str, best: Rate) -> tuple[float, float] | None:
-    enough = near_best(history)
-    if enough is None:
-        return None
-    found = rates(history, contender)
-    is_good = [bool(is_met(history, rate.score, enough)) for rate in found]
-    place = next((i for i, rate in enumerate(found) if rate.lr == best.lr), None)
-    if place is None or not is_good[place]:
-        return None
-    first = last = place
-    while first > 0 and is_good[first - 1]:
-        first -= 1
-    while last + 1 < len(found) and is_good[last + 1]:
-        last += 1
-    return found[first].lr, found[last].lr
 
 
 def _compared(rows: Sequence[Row], sign: int) -> list[Row]:

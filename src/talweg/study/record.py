@@ -61,6 +61,7 @@ def new_record(
             "test_baseline": constant_score(splits, splits.test, metric),
         },
         "target": reach,
+        "pruned": None,
         "data": {
             "name": name,
             "train": len(splits.train),

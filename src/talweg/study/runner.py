@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,8 +15,10 @@ from talweg.study.contenders import SCHEDULE, Contender
 from talweg.study.folder import RunFolder, read_metrics
 from talweg.study.history import History, Lane
 from talweg.study.live import Display
-from talweg.study.ranking import best_rate, near_best, rank
+from talweg.study.pruning import Pruner, saving
+from talweg.study.ranking import rank
 from talweg.study.teams import Team
+from talweg.study.tuning import best_rate, near_best
 
 FLUSH_SECONDS, FLUSH_SHARE = 0.5, 0.02
 """A kill loses no more than this many seconds, or this share of a long study."""
@@ -66,11 +69,17 @@ class Runner:
         self._contenders = {each.name: each for team in teams for each in team.contenders}
         self._began = self._flushed = time.monotonic()
 
-    def run(self, tune_seeds: Sequence[int], seeds: Sequence[int]) -> None:
-        """Both phases. Ctrl-C ends them and keeps what was done."""
+    def run(self, tune_seeds: Sequence[int], seeds: Sequence[int], prune: bool) -> None:
+        """Both phases. Ctrl-C ends them and keeps what was done.
+
+        Args:
+            tune_seeds: What rates are chosen on.
+            seeds: What the chosen ones are trained on.
+            prune: Whether rates that are behind in tuning are stopped.
+        """
         status = "failed"
         try:
-            self._tune(tune_seeds)
+            self._tune(tune_seeds, prune)
             self._finish(seeds)
             status = "complete"
         except KeyboardInterrupt:
@@ -82,7 +91,7 @@ class Runner:
             self._record["rows"] = self._folder.rows
             self._folder.write_record(self._record)
 
-    def _tune(self, seeds: Sequence[int]) -> None:
+    def _tune(self, seeds: Sequence[int], prune: bool) -> None:
         rates = len(next(iter(self._contenders.values())).lrs)
         chosen = [
             [
@@ -94,7 +103,16 @@ class Runner:
             for team in self._teams
         ]
         for team, lanes in zip(self._teams, self._numbered("tune", "tuning", chosen), strict=True):
-            self._train(team, lanes, {"validation": self._splits.validation}, keep=False)
+            held_out = {"validation": self._splits.validation}
+            self._train(team, lanes, held_out, keep=False, prune=prune)
+        if prune:
+            self._tell_saving()
+
+    def _tell_saving(self) -> None:
+        spared = saving(self._history())
+        self._record["pruned"] = vars(spared)
+        self._record["log"].append(str(spared))
+        self._display.say(str(spared))
 
     def _finish(self, seeds: Sequence[int]) -> None:
         history = self._history()
@@ -134,7 +152,12 @@ class Runner:
         return lanes
 
     def _train(
-        self, team: Team, lanes: Sequence[Lane], held_out: Mapping[str, Samples], keep: bool
+        self,
+        team: Team,
+        lanes: Sequence[Lane],
+        held_out: Mapping[str, Samples],
+        keep: bool,
+        prune: bool = False,
     ) -> Result:
         contenders = [self._contenders[lane.contender] for lane in lanes]
         plan = Plan(
@@ -151,9 +174,34 @@ class Runner:
             keep=keep,
             read_every=team.read_every,
         )
-        result = team.engine.train(plan, self._read, self._tick)
+        if prune:
+            plan, read = self._pruned(team, lanes, plan)
+        else:
+            read = self._read
+        result = team.engine.train(plan, read, self._tick)
         self._folder.flush()
         return result
+
+    def _pruned(
+        self, team: Team, lanes: Sequence[Lane], plan: Plan
+    ) -> tuple[Plan, Callable[[Reading], None]]:
+        """A plan that stops the rates which are behind, and what is to be told its readings."""
+        task, epoch_steps = self._record["task"], team.engine.epoch_steps
+        assert epoch_steps is not None
+        pruner = Pruner(lanes, team.steps, task["metric"], 1 if task["higher_is_better"] else -1)
+
+        def read(reading: Reading) -> None:
+            pruner.read(reading)
+            self._read(reading)
+
+        def stop(step: int) -> list[int]:
+            chosen = pruner.stop(step)
+            for lane in chosen:
+                self._folder.add(lane, step, step / epoch_steps, "train", "stopped", 1.0)
+            self._display.stop(chosen)
+            return chosen
+
+        return replace(plan, stop=stop), read
 
     def _tick(self, steps: int) -> None:
         self._display.tick(steps)

@@ -9,7 +9,9 @@ from talweg.study.deciding import deciding, headline
 from talweg.study.effects import effects
 from talweg.study.history import History
 from talweg.study.pairs import Pairs
-from talweg.study.ranking import Row, baseline, ranked_on, rates, sign_of
+from talweg.study.pruning import saving
+from talweg.study.ranking import Row, ranked_on
+from talweg.study.tuning import baseline, rates, sign_of
 
 MANY = 7
 """A sentence names no more contenders than this, and counts the rest."""
@@ -25,7 +27,7 @@ def sentences(history: History, rows: Sequence[Row]) -> list[str]:
     found += _beaten(history, rows)
     found.append(_more_seeds(history, rows))
     found += [_first_to_target(history, rows), _easiest(rows), *_edges(history, rows)]
-    found += _divergence(history)
+    found += [*_divergence(history), _pruned(history)]
     return [text for text in found if text]
 
 
@@ -192,6 +194,8 @@ def _easiest(rows: Sequence[Row]) -> str:
     widest = max(rows, key=lambda row: row.good_decades)
     if len(rows) < 2 or widest.good is None or widest.good_decades == 0:
         return ""
+    if any(row.good_is_least for row in rows):
+        return ""
     low, high = (words.rate(lr) for lr in widest.good)
     same = [row.label for row in rows if abs(row.good_decades - widest.good_decades) < 1e-3]
     if len(same) == len(rows):
@@ -254,3 +258,11 @@ def _diverged(history: History, name: str) -> str:
     if lost:
         parts.append(f"in {lost} of {len(final)} fresh seeds at its chosen rate")
     return f"{history.contenders[name]['label']} diverged {', '.join(parts)}." if parts else ""
+
+
+def _pruned(history: History) -> str:
+    """What pruning spared; empty if it stopped nothing."""
+    if not history.stopped:
+        return ""
+    text = str(saving(history))
+    return f"{text[:1].upper()}{text[1:]}; how those lanes would have ended is not known."

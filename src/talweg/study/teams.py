@@ -14,6 +14,7 @@ from talweg.lanes import Engine
 from talweg.models import ModelSource
 from talweg.schedules import Span
 from talweg.study.contenders import BATCH, SCHEDULE, Contender, Level
+from talweg.study.pruning import share_made, stages
 
 FIRST = 256
 """Samples that the gradient at the start is measured on."""
@@ -73,6 +74,7 @@ def teams_of(
     steps: int | None,
     drop_last: bool,
     seeds: Sequence[int],
+    prune: bool,
     say: Callable[[str], None],
     **shared: Any,
 ) -> list[Team]:
@@ -86,6 +88,7 @@ def teams_of(
         steps: Steps of each lane; None to go by ``epochs``.
         drop_last: Whether an epoch leaves out an incomplete last batch.
         seeds: How many seeds each rate and then each contender gets.
+        prune: Whether rates are stopped in tuning.
         say: Told what engines decide.
         shared: What else engines are made with.
     """
@@ -98,14 +101,17 @@ def teams_of(
         for each in group:
             _check_schedule(each.levels[SCHEDULE], Span(total, order.steps_per_epoch))
         tune, final = seeds
-        counts = [sum(len(each.lrs) for each in group) * tune, len(group) * final]
+        rates = len(group[0].lrs)
+        trained = [count for _, count in stages(rates)] if prune else [rates]
+        counts = [len(group) * count for count in (*(tune * count for count in trained), final)]
+        made = len(group) * (rates * tune * (share_made(rates) if prune else 1) + final)
         engine = Engine(
             source(group[0]),
             samples,
             batch_size=size,
             drop_last=drop_last,
             lane_counts=counts,
-            lane_steps=sum(counts) * total,
+            lane_steps=int(made * total),
             say=say if len(groups) == 1 else _by_name(say, group[0]),
             **shared,
         )

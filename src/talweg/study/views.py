@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talweg.study.history import History, Lane
-from talweg.study.ranking import baseline, best_rate, ranked_lanes
+from talweg.study.ranking import ranked_lanes
 from talweg.study.result import Study
+from talweg.study.tuning import baseline, best_rate
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class RatePoint:
         high: The highest of them.
         n: How many lanes they are taken over: those that have trained and did not diverge.
         diverged: The share of this rate's lanes that diverged, 0 to 1.
+        stopped: The step at which pruning stopped it, where its last scores are from; None if it
+            was not.
     """
 
     lr: float
@@ -58,6 +61,7 @@ class RatePoint:
     high: float
     n: int
     diverged: float
+    stopped: int | None = None
 
 
 @dataclass(frozen=True)
@@ -101,8 +105,9 @@ def curves(study: Study, split: str, metric: str) -> dict[str, Curve]:
 def sensitivity(study: Study) -> dict[str, list[RatePoint]]:
     """The last validation score at every learning rate of every contender, over the tuning seeds.
 
-    Rates ascend. A lane that diverged counts in ``diverged`` alone; rates that have neither a
-    score nor a diverged lane, and contenders without such rates, are left out.
+    Rates ascend. The scores of one that pruning stopped are older than the others': ``stopped``
+    says so. A lane that diverged counts in ``diverged`` alone; rates that have neither a score nor
+    a diverged lane, and contenders without such rates, are left out.
     """
     history = study.history
     found: dict[str, list[RatePoint]] = {}
@@ -187,6 +192,8 @@ def _rate_point(history: History, lr: float, lanes: list[int]) -> RatePoint:
     diverged = sum(lane in history.diverged for lane in lanes) / len(lanes)
     last = [history.last(lane, "validation", metric) for lane in lanes]
     scores = [score for score in last if score is not None and math.isfinite(score)]
+    stopped = max((history.stopped.get(lane, 0) for lane in lanes), default=0) or None
     if not scores:
         return RatePoint(lr, math.nan, math.nan, math.nan, 0, diverged)
-    return RatePoint(lr, float(np.mean(scores)), min(scores), max(scores), len(scores), diverged)
+    mean, low, high = float(np.mean(scores)), min(scores), max(scores)
+    return RatePoint(lr, mean, low, high, len(scores), diverged, stopped)
