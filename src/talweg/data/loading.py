@@ -1,22 +1,20 @@
 """Any source → Data: reading, checking, deciding what kind of task it is."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from talweg.core import UserError, choose, counted
+from talweg.core import UserError, choose
 from talweg.data.bundled import BUNDLED
-from talweg.data.columns import missing_in
 from talweg.data.files import READERS, from_file
+from talweg.data.flaws import Flaws
 from talweg.data.memory import from_dataset, from_frame, from_pair, is_frame, is_pair, is_stream
 from talweg.data.raw import Raw, from_matrix
 from talweg.data.samples import Samples
-from talweg.data.table import KINDS, LARGEST, Data, Features, Table, check_lengths, take
+from talweg.data.table import KINDS, Data, check_lengths, take
 from talweg.data.target import settle, without_missing
 
 MISSING = ("median", "error")
@@ -128,60 +126,12 @@ def _finish(raw: Raw, kind: str | None, missing: str) -> Data:
     check_lengths(raw.features, raw.target.values)
     rows, dropped = without_missing(raw.target, raw.target_name)
     features = take(raw.features, rows)
-    _check_values(features, rows, missing)
+    flaws = Flaws(missing)
+    flaws.look(features, rows)
+    flaws.complain()
     column = replace(raw.target, values=raw.target.values[rows])
     target = settle(column, raw.target_name, kind, raw.classes)
     notes = (*raw.notes, *dropped, *target.notes)
     return Data(
         raw.name, target.kind, features, target.values, target.classes, raw.target_name, notes
     )
-
-
-def _check_values(features: Features, rows: NDArray[np.int64], missing: str) -> None:
-    """Raises a UserError for infinite features, and for missing ones if they are not allowed.
-
-    Args:
-        features: What is left of the features.
-        rows: The row of the source that each row came from.
-        missing: ``"median"`` or ``"error"``.
-    """
-    count, first = _flaws(features, lambda values: np.abs(values) > LARGEST, rows)
-    if count:
-        raise UserError(
-            f"features hold {counted(count, 'infinite value')} (beyond ±3.4e38), "
-            f"first at {first}; remove or replace them"
-        )
-    count, first = _flaws(features, np.isnan, rows) if missing == "error" else (0, "")
-    if count:
-        raise UserError(
-            f"features hold {counted(count, 'missing value')} (NaN), first at {first}; "
-            f'pass missing="median" (--missing median) to fill them'
-        )
-
-
-def _flaws(
-    features: Features,
-    flawed: Callable[[NDArray[Any]], NDArray[np.bool_]],
-    rows: NDArray[np.int64],
-) -> tuple[int, str]:
-    """How many values are flawed, and the place of the first.
-
-    A category has one flaw only, to be missing, which NaN stands for.
-    """
-    count, row, column = 0, len(features), ""
-    for name, values in _blocks(features):
-        numbers = np.where(missing_in(values), np.nan, 0.0) if values.dtype.kind == "O" else values
-        places = np.argwhere(flawed(numbers))
-        count += len(places)
-        if len(places) and places[0][0] < row:
-            row, *inside = places[0]
-            column = f", column {name!r}" if name else ""
-            column = f", column {inside[0]}" if len(inside) == 1 else column
-    return count, f"row {rows[row]}{column}" if count else ""
-
-
-def _blocks(features: Features) -> list[tuple[str, NDArray[Any]]]:
-    """Column by column, or the array as a whole without a name."""
-    if isinstance(features, Table):
-        return [(name, features.columns[name]) for name in features.names]
-    return [("", features)]
