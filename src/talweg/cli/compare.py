@@ -90,6 +90,10 @@ def compare(
         str | None,
         typer.Option(help="Shares of training, validation and test part, such as 0.6,0.2,0.2."),
     ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(help="What the process may take, such as 2G; larger tables stay on disk."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> int:
@@ -127,6 +131,7 @@ def compare(
         missing=missing,
         split_seed=split_seed,
         fractions=None if fractions is None else numbers("fractions", fractions),
+        memory=memory,
     )
     if as_json:
         typer.echo(json.dumps(as_values(study), indent=1, allow_nan=False))

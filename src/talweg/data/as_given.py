@@ -1,5 +1,6 @@
 """Samples to train on as they are given."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,9 @@ from talweg.data.samples import Samples
 from talweg.data.splits import everything
 
 
-def as_samples(source: Any, *, target: str | int | None = None) -> Samples:
+def as_samples(
+    source: Any, *, target: str | int | None = None, memory: str | int | None = None
+) -> Samples:
     """All rows of a source as samples, for training on everything.
 
     ``(X, y)`` of arrays, tensors or lists, and PyTorch data sets, are taken as given: nothing is
@@ -26,6 +29,7 @@ def as_samples(source: Any, *, target: str | int | None = None) -> Samples:
     Args:
         source: What `load` takes; `Samples` are returned as they are.
         target: The target's column where the source does not say.
+        memory: What the process may take in all; see `load`.
 
     Raises:
         UserError: If the source cannot be used; missing and infinite values are refused.
@@ -37,10 +41,10 @@ def as_samples(source: Any, *, target: str | int | None = None) -> Samples:
         return source
     if isinstance(source, Dataset):
         x, y = tensors_of(source)
-    elif is_pair(source) and not is_frame(source[0]):
+    elif is_pair(source) and not is_frame(source[0]) and not isinstance(source[0], (str, Path)):
         x, y = source
     else:
-        return everything(load(source, target=target))
+        return everything(load(source, target=target, memory=memory))
     if target is not None:
         raise UserError(f"the data has its own target; leave out target={target!r}")
     return Samples(_features(x), _target(y))

@@ -1,6 +1,5 @@
 """A table's columns as numbers, by what the training part says."""
 
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -68,7 +68,7 @@ def fill(
     if not gaps.any():
         return list(parts), ()
     medians = medians_of(parts[0])
-    notes = notes_on_gaps(gaps, np.isnan(parts[0]).all(axis=0), names)
+    notes = notes_on_gaps(gaps, np.asarray(np.isnan(parts[0]).all(axis=0)), names)
     return [filled(part, medians) for part in parts], notes
 
 

@@ -63,8 +63,16 @@ class Moments:
         squares = np.einsum("nc,nc->c", apart, apart, dtype=np.float64)
         self._so_far = _joined(self._so_far, (count, mean, squares, low.min(0), high.max(0)))
 
+    def only(self, columns: NDArray[np.bool_]) -> "Moments":
+        """Those of some of the columns."""
+        found = Moments(int(columns.sum()))
+        found.gaps = self.gaps[columns]
+        count, mean, squares, low, high = (values[columns] for values in self._so_far)
+        found._so_far = count, mean, squares, low, high
+        return found
+
     def finish(
-        self, medians: NDArray[Any]
+        self, medians: NDArray[Any] | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
         """Mean and standard deviation with the gaps filled, and which columns are constant.
 
@@ -72,13 +80,15 @@ class Moments:
         ``StandardScaler`` has it.
 
         Args:
-            medians: What gaps are filled with, ``[columns]``.
+            medians: What gaps are filled with, ``[columns]``; None to leave them out.
         """
-        held = self.gaps > 0
-        low, high = (np.where(held, medians, end) for end in (np.inf, -np.inf))
-        still = np.zeros(len(medians))
-        fills: Part = (self.gaps.astype(np.float64), medians.astype(np.float64), still, low, high)
-        count, mean, squares, low, high = _joined(self._so_far, fills)
+        whole = self._so_far
+        if medians is not None:
+            gaps = self.gaps.astype(np.float64)
+            low, high = (np.where(gaps > 0, medians, end) for end in (np.inf, -np.inf))
+            medians = medians.astype(np.float64)
+            whole = _joined(whole, (gaps, medians, np.zeros(len(gaps)), low, high))
+        count, mean, squares, low, high = whole
         variance = squares / count
         epsilon = np.finfo(np.float64).eps
         rounding = count * epsilon * variance + (count * mean * epsilon) ** 2

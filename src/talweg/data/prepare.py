@@ -11,8 +11,9 @@ from torch import Tensor
 
 from talweg.data.encoder import Encoder, matrix
 from talweg.data.fill import fill, notes_on_gaps
+from talweg.data.samples import Inputs
 from talweg.data.scaling import Scaling, note_on_beyond, note_on_constant
-from talweg.data.table import Features, Table
+from talweg.data.table import Held, Table
 
 TargetScale: TypeAlias = tuple[float, float] | tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation; for targets ``[N, K]`` a tuple of K of each."""
@@ -23,17 +24,18 @@ class Prepared:
     """Features of several parts, prepared by what the first part says.
 
     Args:
-        parts: One tensor per part, ``[n, …]``: float32, or int64 where the inputs are indices.
+        parts: What is read of each part, ``[n, …]``: float32, or int64 where the inputs are
+            indices.
         names: Names of the columns; empty where a sample is not a row of columns.
         notes: What was done, one sentence each.
     """
 
-    parts: tuple[Tensor, ...]
+    parts: tuple[Inputs, ...]
     names: tuple[str, ...]
     notes: tuple[str, ...]
 
 
-def prepare(parts: Sequence[Features], *, scale: bool) -> Prepared:
+def prepare(parts: Sequence[Held], *, scale: bool) -> Prepared:
     """Prepares all parts by statistics of the first.
 
     Missing numbers are filled with the median of their column. With ``scale`` each column is

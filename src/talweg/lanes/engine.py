@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from talweg.core import UserError, choose, counted, missing_compiler
-from talweg.data import Samples, Stream
+from talweg.data import Samples, Stored, Stream
+from talweg.lanes.ahead import FromStored
 from talweg.lanes.checks import classes_of, fitting_loss
 from talweg.lanes.compiling import Compiler, keep_freed_memory, worth_compiling
 from talweg.lanes.evaluate import Reader, Reading
@@ -112,13 +113,12 @@ class Engine:
                 those that diverged counted as if they had gone on.
         """
         packs = [plan.lanes] if self.strategy == "stacked" else [[lane] for lane in plan.lanes]
-        together = [packs] if isinstance(self._supply, FromStream) else [[pack] for pack in packs]
         reader = each and self._reader(plan, each)
         every = plan.read_every or self.epoch_steps or math.inf
         found: list[tuple[list[int], Tensor]] = []
         states: dict[int, tuple[Tensor, dict[str, Tensor]]] = {}
         died: dict[int, int] = {}
-        for some in together:
+        for some in self._supply.together(packs):
             squads = [self._squad(pack, plan) for pack in some]
             feed = self._supply.feed(seeds_among(lane for pack in some for lane in pack))
             training = Training(squads, feed, plan.steps, every, reader, tick or _nobody)
@@ -198,7 +198,8 @@ class Engine:
     ) -> Supply:
         if isinstance(samples, Stream):
             return FromStream(samples, batch_size, drop_last, self._cast)
-        return FromSamples(self._cast(samples), batch_size, drop_last)
+        supply = FromStored if isinstance(samples.x, Stored) else FromSamples
+        return supply(self._cast(samples), batch_size, drop_last)
 
     def _cast(self, samples: Samples) -> Samples:
         return cast(samples, self.layout.dtype, self.device)

@@ -1,0 +1,163 @@
+"""Rows in a temporary file, read as they are asked for."""
+
+import os
+import shutil
+import tempfile
+from typing import IO, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from talweg.core import UserError, in_bytes
+
+MOST_BUFFERS = 1000
+"""Rows that one call reads, at most: systems take 1024 buffers."""
+
+
+class Store:
+    """Rows ``[N, …]`` of one type in a temporary file, written once and then read.
+
+    The file has no name, so that nothing is left of it however the process ends. Rows are read
+    and not mapped: what is mapped counts as memory of the process.
+
+    Args:
+        count: How many rows there will be.
+        shape: Of a row.
+        dtype: float32, or int64 where the inputs are indices.
+
+    Raises:
+        UserError: If the disk has no room for them.
+    """
+
+    def __init__(self, count: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.shape = shape
+        self.dtype = dtype
+        self.row_bytes = int(np.prod(shape)) * dtype.itemsize
+        self._folder = tempfile.gettempdir()
+        self._check_room(count * self.row_bytes)
+        self._file: IO[bytes] = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - lives on
+
+    def _check_room(self, size: int) -> None:
+        free = shutil.disk_usage(self._folder).free
+        if size > free:
+            raise UserError(
+                f"the data takes {in_bytes(size)} on disk, but {self._folder} has "
+                f"{in_bytes(free)} free: name a folder with more room in TMPDIR, or allow more "
+                f"memory (memory=…, --memory)"
+            )
+
+    def append(self, rows: NDArray[Any]) -> None:
+        """Writes the next rows.
+
+        Raises:
+            UserError: If they cannot be written.
+        """
+        left = np.ascontiguousarray(rows, self.dtype).data.cast("B")
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            raise UserError(
+                f"cannot write to the temporary folder {self._folder}: {error.strerror} "
+                f"(TMPDIR names another)"
+            ) from error
+
+    def read(self, rows: NDArray[Any], into: NDArray[Any]) -> None:
+        """Reads rows in the order of the file, each to its place.
+
+        Args:
+            rows: Their numbers, ``[n]``.
+            into: Contiguous, ``[n, …]``.
+        """
+        if len(rows) == 0:
+            return
+        handle, size = self._file.fileno(), self.row_bytes
+        whole = into.data.cast("B")
+        order = np.argsort(rows, kind="stable")
+        ascending = rows[order].astype(np.int64)
+        begins = np.flatnonzero(np.diff(ascending, prepend=-2) != 1)
+        ends = [*begins[1:].tolist(), len(rows)]
+        starts: list[int] = (ascending[begins] * size).tolist()
+        places: list[int] = (order * size).tolist()
+        if hasattr(os, "posix_fadvise"):  # the disk fetches all of them at once
+            for begin, end, start in zip(begins.tolist(), ends, starts, strict=True):
+                os.posix_fadvise(handle, start, (end - begin) * size, os.POSIX_FADV_WILLNEED)
+        for begin, end, start in zip(begins.tolist(), ends, starts, strict=True):
+            for first in range(begin, end, MOST_BUFFERS):
+                last = min(first + MOST_BUFFERS, end)
+                views = [whole[place : place + size] for place in places[first:last]]
+                _read_fully(handle, views, start + (first - begin) * size)
+
+
+class Stored:
+    """The rows of one part of a data set, in a `Store`; takes the place of a tensor ``[N, …]``.
+
+    Args:
+        store: Where they are.
+        rows: Their numbers in the store, in the part's order.
+        dtype: Of what is read; None for the store's own.
+        device: Where it is brought.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        rows: NDArray[Any],
+        dtype: torch.dtype | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self._store = store
+        self._rows = rows
+        self._own = torch.from_numpy(np.empty(0, store.dtype)).dtype
+        self.dtype = dtype or self._own
+        self.device = torch.device(device)
+        self.shape = torch.Size((len(rows), *store.shape))
+
+    def take(self, rows: Tensor | NDArray[Any]) -> Tensor:
+        """Some rows ``[n, …]`` as a tensor, in the order asked for.
+
+        Raises:
+            UserError: If a value is too large for the type.
+        """
+        chosen = self._rows[np.asarray(rows)]
+        found = torch.empty(
+            len(chosen), *self.shape[1:], dtype=self._own, pin_memory=self.device.type == "cuda"
+        )
+        self._store.read(chosen, found.numpy())
+        cast = found.to(self.device, self.dtype, non_blocking=True)
+        if self.dtype != self._own and not cast.isfinite().all():
+            raise UserError(f"the data holds values too large for the model's {self.dtype}")
+        return cast
+
+    def __getitem__(self, rows: slice) -> Tensor:
+        return self.take(np.arange(len(self))[rows])
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> "Stored":
+        """The same rows, to be read as another type or to another device."""
+        return Stored(self._store, self._rows, dtype or self.dtype, device)
+
+    def dim(self) -> int:
+        """The number of dimensions."""
+        return len(self.shape)
+
+    def is_floating_point(self) -> bool:
+        """Whether these are numbers rather than indices."""
+        return self.dtype.is_floating_point
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+def _read_fully(handle: int, views: list[memoryview], start: int) -> None:
+    """Fills all views from the file; a system may give less than was asked for."""
+    while views:
+        count = os.preadv(handle, views, start)
+        if count == 0:
+            raise OSError("the temporary file ended too early")
+        start += count
+        while views and count >= len(views[0]):
+            count -= len(views.pop(0))
+        if count:
+            views[0] = views[0][count:]
