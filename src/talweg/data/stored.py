@@ -1,9 +1,11 @@
 """Rows in a temporary file, read as they are asked for."""
 
+import errno
 import os
 import shutil
 import tempfile
-from typing import IO, Any
+import weakref
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,9 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from talweg.core import UserError, in_bytes
-
-MOST_BUFFERS = 1000
-"""Rows that one call reads, at most: systems take 1024 buffers."""
 
 
 class Store:
@@ -37,7 +36,10 @@ class Store:
         self.row_bytes = int(np.prod(shape)) * dtype.itemsize
         self._folder = tempfile.gettempdir()
         self._check_room(count * self.row_bytes)
-        self._file: IO[bytes] = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - lives on
+        self._how = getattr(os, "RWF_NOWAIT", 0)  # tells what would have to be fetched
+        with tempfile.TemporaryFile() as file:
+            self._handle = os.dup(file.fileno())
+        weakref.finalize(self, os.close, self._handle)
 
     def _check_room(self, size: int) -> None:
         free = shutil.disk_usage(self._folder).free
@@ -57,7 +59,7 @@ class Store:
         left = np.ascontiguousarray(rows, self.dtype).data.cast("B")
         try:
             while left:
-                left = left[self._file.write(left) :]
+                left = left[os.write(self._handle, left) :]
         except OSError as error:
             raise UserError(
                 f"cannot write to the temporary folder {self._folder}: {error.strerror} "
@@ -73,22 +75,36 @@ class Store:
         """
         if len(rows) == 0:
             return
-        handle, size = self._file.fileno(), self.row_bytes
+        handle, size, how = self._handle, self.row_bytes, self._how
         whole = into.data.cast("B")
         order = np.argsort(rows, kind="stable")
-        ascending = rows[order].astype(np.int64)
-        begins = np.flatnonzero(np.diff(ascending, prepend=-2) != 1)
-        ends = [*begins[1:].tolist(), len(rows)]
-        starts: list[int] = (ascending[begins] * size).tolist()
+        starts: list[int] = (rows[order].astype(np.int64) * size).tolist()
         places: list[int] = (order * size).tolist()
-        if hasattr(os, "posix_fadvise"):  # the disk fetches all of them at once
-            for begin, end, start in zip(begins.tolist(), ends, starts, strict=True):
-                os.posix_fadvise(handle, start, (end - begin) * size, os.POSIX_FADV_WILLNEED)
-        for begin, end, start in zip(begins.tolist(), ends, starts, strict=True):
-            for first in range(begin, end, MOST_BUFFERS):
-                last = min(first + MOST_BUFFERS, end)
-                views = [whole[place : place + size] for place in places[first:last]]
-                _read_fully(handle, views, start + (first - begin) * size)
+        late: list[tuple[int, int]] = []
+        for start, place in zip(starts, places, strict=True):
+            try:
+                if os.preadv(handle, (whole[place : place + size],), start, how) < size:
+                    late.append((start, place))
+            except OSError as error:
+                late.append((start, place))
+                if error.errno == errno.EOPNOTSUPP:
+                    self._how = 0
+        if late:
+            self._wait_for(late, whole)
+
+    def _wait_for(self, late: list[tuple[int, int]], whole: memoryview) -> None:
+        """Reads rows that the system does not hold in memory: all are asked for, then awaited."""
+        handle, size = self._handle, self.row_bytes
+        if hasattr(os, "posix_fadvise"):
+            for start, _ in late:
+                os.posix_fadvise(handle, start, size, os.POSIX_FADV_WILLNEED)
+        for start, place in late:
+            done = 0
+            while done < size:
+                count = os.preadv(handle, (whole[place + done : place + size],), start + done)
+                if count == 0:
+                    raise OSError("the temporary file ended too early")
+                done += count
 
 
 class Stored:
@@ -148,16 +164,3 @@ class Stored:
 
     def __len__(self) -> int:
         return len(self._rows)
-
-
-def _read_fully(handle: int, views: list[memoryview], start: int) -> None:
-    """Fills all views from the file; a system may give less than was asked for."""
-    while views:
-        count = os.preadv(handle, views, start)
-        if count == 0:
-            raise OSError("the temporary file ended too early")
-        start += count
-        while views and count >= len(views[0]):
-            count -= len(views.pop(0))
-        if count:
-            views[0] = views[0][count:]

@@ -60,7 +60,8 @@ def survey(scan: Scan, training: NDArray[np.bool_]) -> Survey:
             gaps = np.zeros(values.shape[1], np.int64)
         gaps += np.isnan(values).sum(0)
         each = len(values) // max(len(rows), 1)
-        moments.add(values[np.repeat(training[part], each)])
+        with np.errstate(invalid="ignore", over="ignore"):  # infinite ones are complained of below
+            moments.add(values[np.repeat(training[part], each)])
         sample.append(held_rows(piece, np.flatnonzero(chosen[part])))
     flaws.complain()
     assert moments is not None
