@@ -11,6 +11,7 @@ import torch
 from pyarrow import parquet
 from torch import nn
 
+import talweg
 from talweg import lanes
 from talweg.core import UserError
 from talweg.data import Samples, Stored, as_samples, load, room, split, stored, survey, table
@@ -138,6 +139,31 @@ def test_lanes_are_the_same_to_the_bit_from_memory_and_from_disk(strategy, monke
         found.append((run.losses, {(r.lanes, r.step): r.values for r in readings}))
     assert torch.equal(found[0][0], found[1][0])
     assert found[0][1] == found[1][1]
+
+
+def test_a_comparison_is_the_same_from_memory_and_from_disk(tmp_path):
+    path = folder_of(tmp_path / "t", columns())
+    whole, on_disk = (
+        talweg.compare(
+            data=path,
+            target="bought",
+            rules=["sgd", "adam"],
+            lrs=[0.01, 0.1],
+            seeds=2,
+            tune_seeds=1,
+            epochs=2,
+            hidden=8,
+            memory=memory,
+            out=tmp_path / str(memory),
+            progress=False,
+        )
+        for memory in (None, TINY)
+    )
+    assert "read from disk batch by batch" in str(on_disk.record["data"]["notes"])
+    assert on_disk.record["asked"]["memory"] == TINY
+    for ours, theirs in zip(on_disk.ranking, whole.ranking, strict=True):
+        assert ours.name == theirs.name
+        assert ours.score == pytest.approx(theirs.score, abs=1e-6)
 
 
 @pytest.mark.parametrize("strategy", ["stacked", "serial"])

@@ -18,7 +18,8 @@ def compare(
         typer.Argument(
             metavar="DATA|MODEL",
             help="A data set (digits, iris, wine, breast_cancer, diabetes), a csv, parquet, npz or "
-            "npy file, or a model as file.py:name, which then needs --data.",
+            "npy file, a folder of parquet files, or a model as file.py:name, which then needs "
+            "--data.",
         ),
     ] = "digits",
     data: Annotated[str | None, typer.Option(help="The data, where DATA|MODEL is a model.")] = None,

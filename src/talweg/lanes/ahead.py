@@ -12,7 +12,7 @@ from talweg.data import BatchOrder, Samples
 from talweg.lanes.feed import BLOCK, Batch, Feed, FromSamples, pick
 from talweg.lanes.plan import Lane, seeds_among
 
-AHEAD_BYTES = 16_000_000
+AHEAD_BYTES = 8_000_000
 """What is read at once of batches, about; as much again is learned from meanwhile."""
 
 
