@@ -66,7 +66,7 @@ def folder_of(path: Path, made: dict[str, list], files: int = 3, **options: obje
 def stored_samples(x: np.ndarray, y: torch.Tensor) -> Samples:
     """Samples in a store, in an order other than that of the file."""
     order = np.random.default_rng(0).permutation(len(x))
-    store = Store(len(x), x.shape[1:], x.dtype)
+    store = Store.temporary(len(x), x.shape[1:], x.dtype)
     place = np.empty_like(order)
     place[order] = np.arange(len(x))
     for part in np.array_split(x[order], 4):
@@ -202,7 +202,7 @@ def test_a_batch_of_all_is_refused(monkeypatch):
 
 def test_rows_are_found_wherever_the_system_keeps_them():
     x = np.arange(4000, dtype=np.float32).reshape(1000, 4)
-    store = Store(1000, (4,), x.dtype)
+    store = Store.temporary(1000, (4,), x.dtype)
     store.append(x)
     rows = np.random.default_rng(0).integers(0, 1000, 500)
     found = Stored(store, np.arange(1000))
@@ -356,6 +356,39 @@ def test_features_and_target_in_two_npy_files(tmp_path, shape, dtype):
     (tmp_path / "y.npy").write_text("no")
     with pytest.raises(UserError, match=r"cannot read .*y\.npy: it is damaged"):
         load(pair)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8])
+def test_a_mapped_array_is_taken_as_it_is_from_its_own_file(tmp_path, dtype):
+    x, y = task()
+    np.save(tmp_path / "x.npy", (x * 50 + 100).astype(dtype))
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    whole, found = (as_samples((mapped[3:], y[3:]), memory=memory) for memory in (None, TINY))
+    assert isinstance(found.x, Stored)
+    assert found.x.dtype == whole.x.dtype
+    assert torch.equal(found.x[:], whole.x)
+    pair = mapped[3:], y[3:]
+    runs = [lanes.train(net, pair, rules="sgd", epochs=1, memory=each) for each in (None, TINY)]
+    assert torch.equal(runs[0].losses, runs[1].losses)
+
+
+def test_what_is_not_in_the_file_is_not_read_from_it(tmp_path):
+    x, y = task()
+    np.save(tmp_path / "x.npy", x)
+    changed = np.load(tmp_path / "x.npy", mmap_mode="c")
+    changed[0] = 7
+    for given in (changed, np.load(tmp_path / "x.npy", mmap_mode="r") + 1, changed.T[:, :203].T):
+        found = as_samples((given, y), memory=TINY)
+        assert torch.equal(found.x, torch.tensor(np.array(given)))
+
+
+@pytest.mark.parametrize("memory", [TINY, None])
+def test_a_mapped_array_must_be_finite(tmp_path, memory):
+    x, y = task()
+    x[[2, 150], [0, 1]] = np.nan, np.inf
+    np.save(tmp_path / "x.npy", x)
+    with pytest.raises(UserError, match="features must be finite numbers, but hold 2 values"):
+        as_samples((np.load(tmp_path / "x.npy", mmap_mode="r"), y), memory=memory)
 
 
 def test_gaps_in_an_npy_file(tmp_path):

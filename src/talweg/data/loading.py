@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
-from talweg.core import UserError, choose, memory_size, usable_memory
+from talweg.core import UserError, choose
 from talweg.data.bundled import BUNDLED
 from talweg.data.files import READERS, from_file
 from talweg.data.flaws import Flaws
 from talweg.data.mapped import from_large_pair, is_large, opened
 from talweg.data.memory import from_dataset, from_frame, from_pair, is_frame, is_pair, is_stream
 from talweg.data.raw import Raw, from_matrix
-from talweg.data.room import give_back
+from talweg.data.room import allowed_memory, give_back
 from talweg.data.samples import Samples
 from talweg.data.table import KINDS, Data, Scan, check_lengths, take
 from talweg.data.target import settle, without_missing
@@ -78,8 +78,7 @@ def load(
         if (target, kind, missing) != (None, None, None):
             raise UserError("data that is loaded already has its target, kind and missing values")
         return source
-    allowed = usable_memory() if memory is None else memory_size(memory)
-    raw = _read(source, target, allowed)
+    raw = _read(source, target, allowed_memory(memory))
     data = _finish(raw, kind or raw.kind, missing or ("median" if raw.fills else "error"))
     if isinstance(raw.features, Scan):
         give_back()

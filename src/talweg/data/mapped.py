@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from talweg.core import UserError
@@ -16,7 +17,8 @@ from talweg.data.columns import column_of
 from talweg.data.memory import are_indices, target_of
 from talweg.data.raw import Raw, float_for, target_place
 from talweg.data.reading import reason_of
-from talweg.data.room import fits_whole
+from talweg.data.room import fits_whole, room_of
+from talweg.data.stored import Store, Stored
 from talweg.data.table import PIECE_BYTES, Scan
 
 
@@ -52,18 +54,49 @@ class Rows:
 
 def is_large(values: NDArray[Any], memory: int) -> bool:
     """Whether an array of numbers that a file is mapped to must be read in pieces."""
+    return _is_plain(values) and not fits_whole(values.size, memory)
+
+
+def is_too_large(values: Any, memory: int) -> bool:
+    """Whether an array that a file is mapped to cannot be held even as it is."""
+    return _is_plain(values) and values.dtype.isnative and values.nbytes > room_of(memory) / 2
+
+
+def _is_plain(values: Any) -> bool:
     return (
         isinstance(values, np.memmap)
+        and values.filename is not None  # not what was computed of one
+        and values.mode != "c"  # nor what may have been changed in memory alone
         and values.ndim >= 2
         and values.dtype.kind in "biuf"
         and values.flags.c_contiguous
-        and not fits_whole(values.size, memory)
     )
+
+
+def stored_of(values: Any, dtype: torch.dtype) -> tuple[Stored, int]:
+    """The rows of an array that a file is mapped to, and how many of its values are not finite.
+
+    Args:
+        values: The array, which stays where it is.
+        dtype: What to read it as.
+    """
+    rows = rows_of(values)
+    wrong = 0
+    for piece in rows.pieces(max(PIECE_BYTES // rows.row_bytes, 1)):
+        wrong += int(np.count_nonzero(~np.isfinite(piece)))
+    with rows.path.open("rb") as file:
+        store = Store(file, rows.shape[1:], rows.dtype, rows.offset)
+    return Stored(store, np.arange(len(values)), dtype), wrong
 
 
 def rows_of(values: Any) -> Rows:
     """The rows of an array that a file is mapped to."""
-    return Rows(Path(values.filename), values.offset, values.shape, values.dtype)
+    # A slice has the offset of the whole array; its memory tells where it begins itself.
+    whole = values
+    while isinstance(whole.base, np.memmap):
+        whole = whole.base
+    begin = values.ctypes.data - whole.ctypes.data
+    return Rows(Path(values.filename), whole.offset + begin, values.shape, values.dtype)
 
 
 def from_large_matrix(values: Any, target: object, name: str, memory: int) -> Raw:

@@ -61,7 +61,7 @@ def _in_memory(
 def _on_disk(
     scan: Scan, form: Form, parts: Sequence[NDArray[np.int64]]
 ) -> tuple[tuple[Inputs, ...], NDArray[np.int64]]:
-    store = Store(len(scan), form.shape, form.dtype)
+    store = Store.temporary(len(scan), form.shape, form.dtype)
     beyond = np.zeros(1, np.int64)
     for _, _, piece in parts_of(scan):
         samples, cut = form.apply(piece)

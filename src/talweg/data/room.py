@@ -5,10 +5,21 @@ import platform
 
 import pyarrow as pa
 
+from talweg.core import memory_size, usable_memory
+
 RESERVED = 500_000_000
 """Bytes of the memory allowed that are left to PyTorch and its compiler."""
 WHOLE = 16
 """Reading a table whole takes up to so many times what it takes as float32 in the end."""
+
+
+def allowed_memory(asked: str | int | None) -> int:
+    """The bytes that the whole process may take, as asked for or 80% of what is free.
+
+    Raises:
+        UserError: If what was asked for is no amount.
+    """
+    return usable_memory() if asked is None else memory_size(asked)
 
 
 def room_of(memory: int) -> int:

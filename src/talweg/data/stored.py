@@ -1,11 +1,11 @@
-"""Rows in a temporary file, read as they are asked for."""
+"""Rows in a file, read as they are asked for."""
 
 import errno
 import os
 import shutil
 import tempfile
 import weakref
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -16,39 +16,51 @@ from talweg.core import UserError, in_bytes
 
 
 class Store:
-    """Rows ``[N, …]`` of one type in a temporary file, written once and then read.
+    """Rows ``[N, …]`` of one type in a file.
 
-    The file has no name, so that nothing is left of it however the process ends. Rows are read
-    and not mapped: what is mapped counts as memory of the process.
+    Rows are read and not mapped: what is mapped counts as memory of the process.
 
     Args:
-        count: How many rows there will be.
+        file: The file; it may be closed afterwards.
         shape: Of a row.
-        dtype: float32, or int64 where the inputs are indices.
-
-    Raises:
-        UserError: If the disk has no room for them.
+        dtype: Of the values.
+        offset: Where the first row begins.
     """
 
-    def __init__(self, count: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self, file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any], offset: int = 0
+    ) -> None:
         self.shape = shape
         self.dtype = dtype
         self.row_bytes = int(np.prod(shape)) * dtype.itemsize
-        self._folder = tempfile.gettempdir()
-        self._check_room(count * self.row_bytes)
+        self._offset = offset
         self._how = getattr(os, "RWF_NOWAIT", 0)  # tells what would have to be fetched
-        with tempfile.TemporaryFile() as file:
-            self._handle = os.dup(file.fileno())
+        self._handle = os.dup(file.fileno())
         weakref.finalize(self, os.close, self._handle)
 
-    def _check_room(self, size: int) -> None:
-        free = shutil.disk_usage(self._folder).free
+    @classmethod
+    def temporary(cls, count: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> "Store":
+        """An empty one without a name, so that nothing is left of it however the process ends.
+
+        Args:
+            count: How many rows there will be.
+            shape: Of a row.
+            dtype: Of the values.
+
+        Raises:
+            UserError: If the disk has no room for them.
+        """
+        folder = tempfile.gettempdir()
+        size = count * int(np.prod(shape)) * dtype.itemsize
+        free = shutil.disk_usage(folder).free
         if size > free:
             raise UserError(
-                f"the data takes {in_bytes(size)} on disk, but {self._folder} has "
+                f"the data takes {in_bytes(size)} on disk, but {folder} has "
                 f"{in_bytes(free)} free: name a folder with more room in TMPDIR, or allow more "
                 f"memory (memory=…, --memory)"
             )
+        with tempfile.TemporaryFile() as file:
+            return cls(file, shape, dtype)
 
     def append(self, rows: NDArray[Any]) -> None:
         """Writes the next rows.
@@ -62,7 +74,7 @@ class Store:
                 left = left[os.write(self._handle, left) :]
         except OSError as error:
             raise UserError(
-                f"cannot write to the temporary folder {self._folder}: {error.strerror} "
+                f"cannot write to the temporary folder {tempfile.gettempdir()}: {error.strerror} "
                 f"(TMPDIR names another)"
             ) from error
 
@@ -78,7 +90,7 @@ class Store:
         handle, size, how = self._handle, self.row_bytes, self._how
         whole = into.data.cast("B")
         order = np.argsort(rows, kind="stable")
-        starts: list[int] = (rows[order].astype(np.int64) * size).tolist()
+        starts: list[int] = (rows[order].astype(np.int64) * size + self._offset).tolist()
         places: list[int] = (order * size).tolist()
         late: list[tuple[int, int]] = []
         for start, place in zip(starts, places, strict=True):
@@ -103,7 +115,7 @@ class Store:
             while done < size:
                 count = os.preadv(handle, (whole[place + done : place + size],), start + done)
                 if count == 0:
-                    raise OSError("the temporary file ended too early")
+                    raise OSError("the file of the data ended too early")
                 done += count
 
 
