@@ -10,12 +10,13 @@ import pyarrow as pa
 from pyarrow import parquet, types
 
 from talweg.core import UserError, listing
-from talweg.data.columns import check_left, check_names, column_of, note_on_times
+from talweg.data.columns import check_names, column_of
 from talweg.data.fill import CATEGORIES
 from talweg.data.raw import Raw, check_target, named_columns
 from talweg.data.reading import from_table, is_row_number, note_on_row_numbers, reason_of
 from talweg.data.room import fits_whole
 from talweg.data.table import Scan, Table
+from talweg.data.useful import check_left, note_on_times
 
 WORD_BYTES = 80
 """Of a cell of text, as it is read, about."""

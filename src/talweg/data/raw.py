@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from talweg.core import UserError, choose, listing
-from talweg.data.columns import Column, check_names, column_of, table_of
+from talweg.data.columns import Column, check_names, column_of
 from talweg.data.table import Features
+from talweg.data.useful import table_of
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from talweg.data.columns import check_left, is_identifier, missing_in, notes_on_dropped
+from talweg.data.columns import missing_in
 from talweg.data.encoder import matrix
 from talweg.data.flaws import Flaws
 from talweg.data.moments import Moments
 from talweg.data.table import Held, Scan, Table, held_rows
+from talweg.data.useful import check_left, is_identifier, notes_on_dropped
 
 SAMPLE = 100_000
 """Rows of the training part that medians and categories are taken from, at most."""
