@@ -126,6 +126,8 @@ def test_a_model_whose_path_depends_on_the_data_is_compared_one_lane_after_anoth
         (["compare", "wine", "--lrs", "-1"], "lr must be a positive number, got -1"),
         (["compare", "wine", "--lrs", "fast"], "lrs must be numbers"),
         (["compare", "wine", "--hidden", "a,b"], "hidden must be whole numbers"),
+        (["compare", "wine", "--memory", "much"], "memory must be an amount such as 300M"),
+        (["compare", "."], "is a folder without a .parquet file"),
         (["compare", "wine", "--batch-size", "some"], "batch_size must be a whole number or full"),
         (["compare", "wine", "--epohs", "3"], "--epochs"),
         (["compare", "net.py:Net", "--data", "wine"], "no model file 'net.py'"),

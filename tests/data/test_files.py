@@ -302,7 +302,7 @@ def test_paths_that_lead_nowhere(tmp_path, monkeypatch):
     (tmp_path / "wages.csv").write_text(CSV)
     with pytest.raises(UserError, match=r"no file '.*wage.csv'; did you mean 'wages.csv'"):
         load(tmp_path / "wage.csv", target="bought")
-    with pytest.raises(UserError, match=r"is a folder; give one file \(\.csv"):
+    with pytest.raises(UserError, match=r"is a folder without a \.parquet file"):
         load(tmp_path)
     with pytest.raises(UserError, match=r"cannot read 'aaaa.*: File name too long"):
         load("a" * 5000)

@@ -270,7 +270,7 @@ def test_compiled_lanes_give_the_same_path_and_never_recompile_for_a_rate(
     plain = lanes.train(small, data, chosen, steps=STEPS, batch_size=30, compile=False)
     run = lanes.train(small, data, chosen, steps=STEPS, batch_size=30, compile=True)
     assert run.notes == (
-        f"lanes are stacked, {len(chosen)} at a time, compiled",
+        f"lanes are stacked, {run._engine.width} at a time, compiled",
         "compiling: a few seconds, half a minute the first time on a machine",
     )
     torch.testing.assert_close(run.losses, plain.losses, rtol=0, atol=2e-4)

@@ -18,7 +18,8 @@ def compare(
         typer.Argument(
             metavar="DATA|MODEL",
             help="A data set (digits, iris, wine, breast_cancer, diabetes), a csv, parquet, npz or "
-            "npy file, or a model as file.py:name, which then needs --data.",
+            "npy file, a folder of parquet files, or a model as file.py:name, which then needs "
+            "--data.",
         ),
     ] = "digits",
     data: Annotated[str | None, typer.Option(help="The data, where DATA|MODEL is a model.")] = None,
@@ -93,6 +94,10 @@ def compare(
     prune: Annotated[
         bool, typer.Option("--prune", help="Stop rates that are behind in tuning early.")
     ] = False,
+    memory: Annotated[
+        str | None,
+        typer.Option(help="What the process may take, such as 2G; larger tables stay on disk."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> int:
@@ -131,6 +136,7 @@ def compare(
         split_seed=split_seed,
         fractions=None if fractions is None else numbers("fractions", fractions),
         prune=prune,
+        memory=memory,
     )
     if as_json:
         typer.echo(json.dumps(as_values(study), indent=1, allow_nan=False))

@@ -38,6 +38,10 @@ def find(
     loss: Annotated[str | None, typer.Option(help="Loss; default: the usual one.")] = None,
     strategy: Annotated[str, typer.Option(help="auto, stacked or serial.")] = "auto",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …")] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(help="What the process may take, such as 2G; larger tables stay on disk."),
+    ] = None,
     out: Annotated[str | None, typer.Option(help="Draw it: an HTML file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
@@ -57,6 +61,7 @@ def find(
         progress=not quiet,
         target=target,
         strategy=strategy,
+        memory=memory,
     )
     if as_json:
         typer.echo(json.dumps(_plain(found), indent=1, allow_nan=False))

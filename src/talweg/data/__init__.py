@@ -12,6 +12,7 @@ from talweg.data.loading import load
 from talweg.data.memory import is_stream
 from talweg.data.samples import Samples
 from talweg.data.splits import Splits, everything, split
+from talweg.data.stored import Stored
 from talweg.data.stream import Stream, stream_of
 from talweg.data.table import Data, Table
 
@@ -21,6 +22,7 @@ __all__ = [
     "Data",
     "Samples",
     "Splits",
+    "Stored",
     "Stream",
     "Table",
     "as_samples",

@@ -1,5 +1,6 @@
 """Samples to train on as they are given."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,16 @@ from torch.utils.data import Dataset
 
 from talweg.core import UserError, counted
 from talweg.data.loading import load
+from talweg.data.mapped import is_too_large, stored_of
 from talweg.data.memory import are_indices, array_of, is_frame, is_pair, tensors_of
-from talweg.data.samples import Samples
+from talweg.data.room import allowed_memory
+from talweg.data.samples import Inputs, Samples
 from talweg.data.splits import everything
 
 
-def as_samples(source: Any, *, target: str | int | None = None) -> Samples:
+def as_samples(
+    source: Any, *, target: str | int | None = None, memory: str | int | None = None
+) -> Samples:
     """All rows of a source as samples, for training on everything.
 
     ``(X, y)`` of arrays, tensors or lists, and PyTorch data sets, are taken as given: nothing is
@@ -26,6 +31,7 @@ def as_samples(source: Any, *, target: str | int | None = None) -> Samples:
     Args:
         source: What `load` takes; `Samples` are returned as they are.
         target: The target's column where the source does not say.
+        memory: What the process may take in all; see `load`.
 
     Raises:
         UserError: If the source cannot be used; missing and infinite values are refused.
@@ -37,16 +43,20 @@ def as_samples(source: Any, *, target: str | int | None = None) -> Samples:
         return source
     if isinstance(source, Dataset):
         x, y = tensors_of(source)
-    elif is_pair(source) and not is_frame(source[0]):
+    elif is_pair(source) and not is_frame(source[0]) and not isinstance(source[0], (str, Path)):
         x, y = source
     else:
-        return everything(load(source, target=target))
+        return everything(load(source, target=target, memory=memory))
     if target is not None:
         raise UserError(f"the data has its own target; leave out target={target!r}")
-    return Samples(_features(x), _target(y))
+    return Samples(_features(x, allowed_memory(memory)), _target(y))
 
 
-def _features(x: Any) -> Tensor:
+def _features(x: Any, memory: int) -> Inputs:
+    if is_too_large(x, memory):
+        found, wrong = stored_of(x, _exact(x.dtype, are_indices(x, x.ndim)))
+        _check_finite("features", wrong)
+        return found
     values = _numbers(x, "features")
     return _tensor(values, "features", whole=are_indices(x, values.ndim))
 
@@ -68,12 +78,20 @@ def _numbers(values: Any, what: str) -> np.ndarray[Any, Any]:
 
 
 def _tensor(array: np.ndarray[Any, Any], what: str, *, whole: bool) -> Tensor:
-    exact = torch.float64 if array.dtype == np.float64 else torch.float32
-    tensor = torch.tensor(np.ascontiguousarray(array)).to(torch.int64 if whole else exact)
-    wrong = int((~tensor.isfinite()).sum())
+    tensor = torch.tensor(np.ascontiguousarray(array)).to(_exact(array.dtype, whole))
+    _check_finite(what, int((~tensor.isfinite()).sum()))
+    return tensor
+
+
+def _exact(dtype: Any, whole: bool) -> torch.dtype:
+    if whole:
+        return torch.int64
+    return torch.float64 if dtype == np.float64 else torch.float32
+
+
+def _check_finite(what: str, wrong: int) -> None:
     if wrong:
         raise UserError(
             f"{what} must be finite numbers, but hold {counted(wrong, 'value')} that are not "
             f"(NaN or infinite); talweg.data.load fills missing features with their median"
         )
-    return tensor

@@ -43,7 +43,9 @@ class BatchOrder:
                 f"but there are only {counted(self.count, 'sample')}"
             )
         self.drop_last = drop_last
-        self._cached: tuple[int, Tensor] = (-1, torch.empty(0, dtype=torch.int64))
+        # The order of many rows, for many seeds, is kept in half the memory.
+        self._kept = torch.int32 if self.count < 2**31 else torch.int64
+        self._cached: tuple[int, Tensor] = (-1, torch.empty(0, dtype=self._kept))
 
     @property
     def is_full(self) -> bool:
@@ -59,17 +61,19 @@ class BatchOrder:
 
     def epoch(self, number: int) -> Tensor:
         """The order of all samples in an epoch, counted from 0: a permutation ``[N]``, int64."""
-        whole_number("epoch", number, at_least=0)
-        if self._cached[0] != number:
-            self._cached = (number, self._order(number))
-        return self._cached[1]
+        return self._epoch(whole_number("epoch", number, at_least=0)).long()
 
     def batch(self, step: int) -> Tensor:
         """The samples of a step, counted from 0 through all epochs: indices ``[b]``, int64."""
         whole_number("step", step, at_least=0)
         number, place = divmod(step, self.steps_per_epoch)
         begin = place * self.batch_size
-        return self.epoch(number)[begin : begin + self.batch_size]
+        return self._epoch(number)[begin : begin + self.batch_size].long()
+
+    def _epoch(self, number: int) -> Tensor:
+        if self._cached[0] != number:
+            self._cached = (number, self._order(number).to(self._kept))
+        return self._cached[1]
 
     def _order(self, number: int) -> Tensor:
         if self.is_full:

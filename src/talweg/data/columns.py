@@ -1,6 +1,6 @@
 """Columns of files and data frames as NumPy arrays: numbers, or categories."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from pyarrow import compute, types
 
 from talweg.core import UserError, counted, listing
-from talweg.data.table import Table
 
 Flavour = Literal["text", "truth", "whole", "real", "time"]
 
@@ -77,49 +76,6 @@ def column_of(name: str, values: Any, *, exact: bool = False) -> Column:
     return _from_arrow(name, arrow, exact)
 
 
-def table_of(columns: Mapping[str, Any]) -> tuple[Table, tuple[str, ...]]:
-    """The features of a table and what was done to read them.
-
-    Columns without a value and columns of text that is different in every row are left out.
-
-    Args:
-        columns: Name → arrow column, series, array or list.
-
-    Raises:
-        UserError: If no column is left, or one cannot be used.
-    """
-    kept: dict[str, NDArray[Any]] = {}
-    times: list[str] = []
-    empty: list[str] = []
-    identifiers: list[str] = []
-    for name, values in columns.items():
-        column = column_of(name, values)
-        present = column.values[~column.missing]
-        if len(present) == 0 and len(column.values) > 0:
-            empty.append(name)
-        elif column.flavour == "text" and len(set(present)) == len(present) > 1:
-            identifiers.append(name)
-        else:
-            kept[name] = column.values
-            if column.flavour == "time":
-                times.append(name)
-    done = (
-        (times, "of dates or times turned into seconds"),
-        (empty, "without any value dropped"),
-        (identifiers, "of text that differs in every row dropped"),
-    )
-    notes = tuple(
-        f"{counted(len(names), 'column')} {what}: {listing(names)}" for names, what in done if names
-    )
-    if not kept:
-        raise UserError(
-            "no feature column is left: every column is empty or text that differs in every row"
-            if columns
-            else "there is no feature column besides the target"
-        )
-    return Table(kept), notes
-
-
 def check_names(names: Sequence[str], where: str) -> None:
     """Raises a UserError if a column name occurs twice."""
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -147,7 +103,7 @@ def _from_arrow(name: str, column: Any, exact: bool) -> Column:
     if types.is_decimal(kind):
         return Column(_numbers(column.cast(pa.float64())), "real")
     if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
-        return Column(np.array(column.to_pylist(), dtype=object), "text")
+        return Column(_words(column), "text")
     if types.is_temporal(kind) and not types.is_interval(kind):
         return Column(_seconds(column), "time")
     if types.is_binary(kind) or types.is_large_binary(kind):
@@ -157,6 +113,16 @@ def _from_arrow(name: str, column: Any, exact: bool) -> Column:
 
 def _numbers(column: Any) -> NDArray[np.float64]:
     return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _words(column: Any) -> NDArray[Any]:
+    """Text as objects, of which equal ones are the same: a row takes eight bytes."""
+    parts = [np.empty(0, dtype=object)]
+    for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
+        coded = chunk.cast(pa.large_string()).dictionary_encode()
+        words = np.array([*coded.dictionary.to_pylist(), None], dtype=object)
+        parts.append(words[_numbers(coded.indices.fill_null(len(words) - 1)).astype(np.int64)])
+    return np.concatenate(parts)
 
 
 def _seconds(column: Any) -> NDArray[np.float64]:

@@ -8,39 +8,45 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import compute, csv, parquet, types
+from pyarrow import compute, csv, types
 
-from talweg.core import UserError, choose, first_line, listing, nearest
+from talweg.core import UserError, choose, listing, nearest
+from talweg.data.mapped import from_large_matrix, is_large
 from talweg.data.memory import from_pair
-from talweg.data.raw import Raw, from_columns, from_matrix, named_columns
+from talweg.data.parquet import from_parquet
+from talweg.data.raw import Raw, from_matrix, named_columns
+from talweg.data.reading import from_table, reason_of
 
 GAPS = ["", "?", "NA", "N/A", "n/a", "na", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None"]
 """Cells of a text table that stand for a missing value, with or without a space before them."""
-
-DAMAGED = "it is damaged, or not a file of this type"
 
 PAIRS = (("X", "y"), ("x", "y"), ("data", "target"))
 """Names under which features and target are looked for in an .npz file."""
 
 
-def from_file(path: Path, target: object) -> Raw:
-    """What a file holds.
+def from_file(path: Path, target: object, memory: int) -> Raw:
+    """What a file holds, or a folder of parquet files.
+
+    Args:
+        path: Where it is.
+        target: The target's column or array.
+        memory: The bytes that the whole process may take.
 
     Raises:
         UserError: If there is no such file, or it cannot be read or used.
     """
     if path.is_dir():
-        raise UserError(f"{path} is a folder; give one file ({', '.join(READERS)})")
+        return from_parquet(path, target, memory)
     if path.suffix.lower() not in READERS:
         raise choose("file type", path.suffix or path.name, READERS)
     try:
         if not path.exists():
             raise _absent(path)
-        return READERS[path.suffix.lower()](path, target)
+        return READERS[path.suffix.lower()](path, target, memory)
     except UserError:
         raise
     except (pa.ArrowException, OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"cannot read {path}: {_reason(error)}") from None
+        raise UserError(f"cannot read {path}: {reason_of(error)}") from None
 
 
 def _absent(path: Path) -> UserError:
@@ -50,7 +56,7 @@ def _absent(path: Path) -> UserError:
     return UserError(f"there is no file {str(path)!r}{question}")
 
 
-def _csv(path: Path, target: object) -> Raw:
+def _csv(path: Path, target: object, memory: int) -> Raw:  # noqa: ARG001 - read whole
     if path.stat().st_size == 0:
         raise UserError(f"{path} is empty")
     delimiter = _delimiter(path)
@@ -65,7 +71,7 @@ def _csv(path: Path, target: object) -> Raw:
     columns = named_columns(
         names, [_cleaned(column, delimiter) for column in table.columns], path.name
     )
-    return _from_table(columns, target, path)
+    return from_table(columns, target, path)
 
 
 def _delimiter(path: Path) -> str:
@@ -89,35 +95,7 @@ def _cleaned(column: Any, delimiter: str) -> Any:
     return column
 
 
-def _parquet(path: Path, target: object) -> Raw:
-    with path.open("rb") as file:
-        table = parquet.read_table(file)
-    columns = named_columns(table.column_names, table.columns, path.name)
-    return _from_table(columns, target, path)
-
-
-def _from_table(columns: dict[str, Any], target: object, path: Path) -> Raw:
-    if not columns or len(next(iter(columns.values()))) == 0:
-        raise UserError(f"{path} has no rows of data")
-    used, notes = _without_index(columns, str(target))
-    return from_columns(used, target, path.name, notes=notes)
-
-
-def _without_index(columns: dict[str, Any], target: str) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Leaves out the row numbers that pandas writes beside the data."""
-    dropped: list[str] = []
-    for name, column in columns.items():
-        counts = name in ("", "Unnamed: 0") and types.is_integer(column.type)
-        if (counts and column.to_pylist() == list(range(len(column)))) or name.startswith(
-            "__index_level_"
-        ):
-            dropped.append(name)
-    dropped = [name for name in dropped if name != target]
-    kept = {name: column for name, column in columns.items() if name not in dropped}
-    return kept, ("the column of row numbers was dropped",) if dropped else ()
-
-
-def _npz(path: Path, target: object) -> Raw:
+def _npz(path: Path, target: object, memory: int) -> Raw:  # noqa: ARG001 - read whole
     if not zipfile.is_zipfile(path):
         raise zipfile.BadZipFile
     with np.load(path, allow_pickle=False) as file:
@@ -153,28 +131,20 @@ def _pair(names: list[str], target: object, name: str) -> tuple[str, str]:
     return candidates[0], str(target)
 
 
-def _npy(path: Path, target: object) -> Raw:
-    values = np.load(path, allow_pickle=False)
+def _npy(path: Path, target: object, memory: int) -> Raw:
+    values = np.load(path, mmap_mode="r", allow_pickle=False)
     if not isinstance(values, np.ndarray):
         raise UserError(f"{path} holds several arrays; rename it to .npz")
+    if is_large(values, memory):
+        return from_large_matrix(values, target, path.name, memory)
+    values = np.load(path, allow_pickle=False)
     return from_matrix(values, target, path.name)
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    text = first_line(error)
-    if text.startswith("Object arrays"):
-        return "it holds Python objects, which are never unpickled; save numbers or text"
-    if "pickle" in text or isinstance(error, (EOFError, zipfile.BadZipFile)):
-        return DAMAGED
-    return text
-
-
-READERS: dict[str, Callable[[Path, object], Raw]] = {
+READERS: dict[str, Callable[[Path, object, int], Raw]] = {
     ".csv": _csv,
     ".tsv": _csv,
-    ".parquet": _parquet,
+    ".parquet": from_parquet,
     ".npz": _npz,
     ".npy": _npy,
 }

@@ -1,22 +1,22 @@
 """Any source → Data: reading, checking, deciding what kind of task it is."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from talweg.core import UserError, choose, counted
+from talweg.core import UserError, choose
 from talweg.data.bundled import BUNDLED
-from talweg.data.columns import missing_in
 from talweg.data.files import READERS, from_file
+from talweg.data.flaws import Flaws
+from talweg.data.mapped import from_large_pair, is_large, opened
 from talweg.data.memory import from_dataset, from_frame, from_pair, is_frame, is_pair, is_stream
 from talweg.data.raw import Raw, from_matrix
+from talweg.data.room import allowed_memory, give_back
 from talweg.data.samples import Samples
-from talweg.data.table import KINDS, LARGEST, Data, Features, Table, check_lengths, take
+from talweg.data.table import KINDS, Data, Scan, check_lengths, take
 from talweg.data.target import settle, without_missing
 
 MISSING = ("median", "error")
@@ -28,6 +28,7 @@ def load(
     target: str | int | None = None,
     kind: str | None = None,
     missing: str | None = None,
+    memory: str | int | None = None,
 ) -> Data:
     """Reads a data set and decides what is to be learned from it.
 
@@ -38,13 +39,14 @@ def load(
         source: One of
 
             - the name of a bundled data set: digits, iris, wine, breast_cancer, diabetes;
-            - a .csv, .tsv or .parquet file with a target column;
+            - a .csv, .tsv or .parquet file with a target column, or a folder of .parquet files
+              that have the same columns;
             - an .npz file with arrays X and y (or x and y, data and target, or the target's name
               and one other array);
             - an .npy file, or an array, whose last (or ``target``) column is the target;
-            - ``(X, y)``: arrays, tensors, lists, data frames. Tensors of int32 or int64, and
-              arrays of signed integers with more than two dimensions, are indices (tokens): they
-              stay integers and are never scaled;
+            - ``(X, y)``: arrays, tensors, lists, data frames, or two .npy files. Tensors of int32
+              or int64, and arrays of signed integers with more than two dimensions, are indices
+              (tokens): they stay integers and are never scaled;
             - a data frame with a target column;
             - a map-style PyTorch data set of ``(x, y)``, which is read once;
             - `Samples`, or `Data`, which is returned as it is.
@@ -55,6 +57,10 @@ def load(
             median of the training part, and missing categories are a category of their own.
             ``"error"``: none are allowed. None is ``"median"`` for tables (.csv, .tsv, .parquet,
             data frames), ``"error"`` for the rest.
+        memory: What the process may take in all, in bytes or as ``"1.5G"``; None for 80% of what
+            is free. Parquet and .npy files that would take more are read in pieces, and what does
+            not fit even as float32 stays on disk, from where batches are read; medians and
+            categories are then those of up to 100,000 rows.
 
     Raises:
         UserError: If the source cannot be found, read or used, in one line. Rows and columns are
@@ -72,14 +78,17 @@ def load(
         if (target, kind, missing) != (None, None, None):
             raise UserError("data that is loaded already has its target, kind and missing values")
         return source
-    raw = _read(source, target)
-    return _finish(raw, kind or raw.kind, missing or ("median" if raw.fills else "error"))
+    raw = _read(source, target, allowed_memory(memory))
+    data = _finish(raw, kind or raw.kind, missing or ("median" if raw.fills else "error"))
+    if isinstance(raw.features, Scan):
+        give_back()
+    return data
 
 
-def _read(source: Any, target: str | int | None) -> Raw:
+def _read(source: Any, target: str | int | None, memory: int) -> Raw:
     if isinstance(source, (str, Path)):
         if str(source) not in BUNDLED or isinstance(source, Path):
-            return _from_path(source, target)
+            return _from_path(source, target, memory)
         found = BUNDLED[str(source)]
         _refuse(target, f"data set {source!r}")
         return found()
@@ -91,7 +100,9 @@ def _read(source: Any, target: str | int | None) -> Raw:
     if isinstance(source, Samples):
         return from_pair(source.x, source.y, "samples")
     if is_pair(source):
-        return from_pair(*source)
+        x, y, name = opened(*source)
+        large = is_large(x, memory)
+        return from_large_pair(x, y, name, memory) if large else from_pair(x, y, name)
     if isinstance(source, Dataset):
         return from_dataset(source)
     if isinstance(source, DataLoader):
@@ -107,7 +118,7 @@ def _read(source: Any, target: str | int | None) -> Raw:
     )
 
 
-def _from_path(source: str | Path, target: object) -> Raw:
+def _from_path(source: str | Path, target: object, memory: int) -> Raw:
     path = Path(source).expanduser()
     try:
         exists = path.exists()
@@ -116,7 +127,7 @@ def _from_path(source: str | Path, target: object) -> Raw:
     if not exists and isinstance(source, str) and not path.suffix and path.name == source:
         more = f"bundled: {', '.join(BUNDLED)}; or a file: {', '.join(READERS)}"
         raise choose("data set", str(source), BUNDLED, more)
-    return from_file(path, target)
+    return from_file(path, target, memory)
 
 
 def _refuse(target: object, what: str) -> None:
@@ -128,60 +139,15 @@ def _finish(raw: Raw, kind: str | None, missing: str) -> Data:
     check_lengths(raw.features, raw.target.values)
     rows, dropped = without_missing(raw.target, raw.target_name)
     features = take(raw.features, rows)
-    _check_values(features, rows, missing)
+    if isinstance(features, Scan):
+        features = replace(features, missing=missing)
+    else:
+        flaws = Flaws(missing)
+        flaws.look(features, rows)
+        flaws.complain()
     column = replace(raw.target, values=raw.target.values[rows])
     target = settle(column, raw.target_name, kind, raw.classes)
     notes = (*raw.notes, *dropped, *target.notes)
     return Data(
         raw.name, target.kind, features, target.values, target.classes, raw.target_name, notes
     )
-
-
-def _check_values(features: Features, rows: NDArray[np.int64], missing: str) -> None:
-    """Raises a UserError for infinite features, and for missing ones if they are not allowed.
-
-    Args:
-        features: What is left of the features.
-        rows: The row of the source that each row came from.
-        missing: ``"median"`` or ``"error"``.
-    """
-    count, first = _flaws(features, lambda values: np.abs(values) > LARGEST, rows)
-    if count:
-        raise UserError(
-            f"features hold {counted(count, 'infinite value')} (beyond ±3.4e38), "
-            f"first at {first}; remove or replace them"
-        )
-    count, first = _flaws(features, np.isnan, rows) if missing == "error" else (0, "")
-    if count:
-        raise UserError(
-            f"features hold {counted(count, 'missing value')} (NaN), first at {first}; "
-            f'pass missing="median" (--missing median) to fill them'
-        )
-
-
-def _flaws(
-    features: Features,
-    flawed: Callable[[NDArray[Any]], NDArray[np.bool_]],
-    rows: NDArray[np.int64],
-) -> tuple[int, str]:
-    """How many values are flawed, and the place of the first.
-
-    A category has one flaw only, to be missing, which NaN stands for.
-    """
-    count, row, column = 0, len(features), ""
-    for name, values in _blocks(features):
-        numbers = np.where(missing_in(values), np.nan, 0.0) if values.dtype.kind == "O" else values
-        places = np.argwhere(flawed(numbers))
-        count += len(places)
-        if len(places) and places[0][0] < row:
-            row, *inside = places[0]
-            column = f", column {name!r}" if name else ""
-            column = f", column {inside[0]}" if len(inside) == 1 else column
-    return count, f"row {rows[row]}{column}" if count else ""
-
-
-def _blocks(features: Features) -> list[tuple[str, NDArray[Any]]]:
-    """Column by column, or the array as a whole without a name."""
-    if isinstance(features, Table):
-        return [(name, features.columns[name]) for name in features.names]
-    return [("", features)]

@@ -10,9 +10,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from talweg.core import UserError, first_line
-from talweg.data.columns import Column, column_of, table_of
+from talweg.data.columns import Column, column_of
 from talweg.data.raw import Raw, fields_of, floats, from_columns, named_columns
 from talweg.data.table import Features
+from talweg.data.useful import table_of
 
 
 def is_frame(source: object) -> bool:

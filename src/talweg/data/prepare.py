@@ -9,12 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from talweg.core import counted, listing
-from talweg.data.fill import chosen, encode, fill
-from talweg.data.table import Features, Table
-
-FARTHEST = 10.0
-"""Standardised values end at this many standard deviations from the mean."""
+from talweg.data.encoder import Encoder, matrix
+from talweg.data.fill import fill, notes_on_gaps
+from talweg.data.samples import Inputs
+from talweg.data.scaling import Scaling, note_on_beyond, note_on_constant
+from talweg.data.table import Held, Table
 
 TargetScale: TypeAlias = tuple[float, float] | tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation; for targets ``[N, K]`` a tuple of K of each."""
@@ -25,17 +24,18 @@ class Prepared:
     """Features of several parts, prepared by what the first part says.
 
     Args:
-        parts: One tensor per part, ``[n, …]``: float32, or int64 where the inputs are indices.
+        parts: What is read of each part, ``[n, …]``: float32, or int64 where the inputs are
+            indices.
         names: Names of the columns; empty where a sample is not a row of columns.
         notes: What was done, one sentence each.
     """
 
-    parts: tuple[Tensor, ...]
+    parts: tuple[Inputs, ...]
     names: tuple[str, ...]
     notes: tuple[str, ...]
 
 
-def prepare(parts: Sequence[Features], *, scale: bool) -> Prepared:
+def prepare(parts: Sequence[Held], *, scale: bool) -> Prepared:
     """Prepares all parts by statistics of the first.
 
     Missing numbers are filled with the median of their column. With ``scale`` each column is
@@ -90,30 +90,13 @@ def _moments(values: NDArray[Any], axis: int | None) -> tuple[NDArray[Any], NDAr
 
 
 def _prepare_table(parts: Sequence[Table], scale: bool) -> Prepared:
-    first = parts[0]
-    numeric = [name for name in first.names if first.is_numeric(name)]
-    places = {name: place for place, name in enumerate(numeric)}
-    filled, notes = fill([_matrix(part, numeric) for part in parts], numeric)
-    names: list[str] = []
-    blocks: list[list[NDArray[Any]]] = []  # by column, then by part
-    are_categories: list[bool] = []
-    for name in first.names:
-        if first.is_numeric(name):
-            place = places[name]
-            block, new = [values[:, place : place + 1] for values in filled], [name]
-        else:
-            block, new, said = encode([part.columns[name] for part in parts], name)
-            notes = (*notes, *said)
-        blocks.append(block)
-        names += new
-        are_categories += [not first.is_numeric(name)] * len(new)
-    whole = [np.concatenate(columns, axis=1) for columns in zip(*blocks, strict=True)]
-    return _finish(whole, names, notes, scale, np.array(are_categories))
-
-
-def _matrix(table: Table, names: Sequence[str]) -> NDArray[np.float64]:
-    columns = [table.columns[name] for name in names]
-    return np.stack(columns, axis=1) if columns else np.empty((len(table), 0))
+    encoder = Encoder(parts[0])
+    numbers = [matrix(part, encoder.numeric) for part in parts]
+    gaps = np.stack([np.isnan(values).sum(0) for values in numbers]).sum(0)
+    empty = np.asarray(np.isnan(numbers[0]).all(axis=0))
+    notes = (*notes_on_gaps(gaps, empty, encoder.numeric), *encoder.notes)
+    whole = [encoder(part) for part in parts]
+    return _finish(whole, encoder.names, notes, scale, encoder.are_categories)
 
 
 def _finish(
@@ -125,32 +108,17 @@ def _finish(
 ) -> Prepared:
     """Standardises columns ``[n, columns]``, other than those of categories."""
     constant = np.ptp(parts[0], axis=0) == 0
-    if constant.any():
-        one = constant.sum() == 1
-        said = (
-            f"{counted(int(constant.sum()), 'column')} {'is' if one else 'are'} constant in the "
-            f"training part and {'carries' if one else 'carry'} nothing"
-        )
-        notes = (*notes, f"{said}: {listing(chosen(names, constant))}")
+    notes = (*notes, *note_on_constant(names, constant))
     if not scale:
         return Prepared(_tensors(parts), tuple(names), notes)
     from sklearn.preprocessing import StandardScaler
 
     scaler: Any = StandardScaler().fit(parts[0])
     as_they_are = np.zeros(len(names), bool) if are_categories is None else are_categories
-    scaled = [np.where(as_they_are, part, scaler.transform(part)) for part in parts]
-    scaled = [np.where(constant, 0.0, part) for part in scaled]
-    beyond = np.stack([(np.abs(part) > FARTHEST).sum(0) for part in scaled]).sum(0)
-    count = int(beyond.sum())
-    if count:
-        verb = "was" if count == 1 else "were"
-        said = (
-            f"{counted(count, 'value')} more than {FARTHEST:g} standard deviations from the "
-            f"training mean {verb} set to ±{FARTHEST:g}"
-        )
-        notes = (*notes, f"{said}: {listing(chosen(names, beyond > 0))}")
-    clipped = [np.clip(part, -FARTHEST, FARTHEST) for part in scaled]
-    return Prepared(_tensors(clipped), tuple(names), notes)
+    scaling = Scaling(scaler.transform, constant, as_they_are)
+    scaled, beyond = zip(*map(scaling, parts), strict=True)
+    notes = (*notes, *note_on_beyond(names, np.sum(beyond, axis=0)))
+    return Prepared(_tensors(scaled), tuple(names), notes)
 
 
 def _tensors(parts: Sequence[NDArray[Any]]) -> tuple[Tensor, ...]:

@@ -1,11 +1,16 @@
 """Prepared samples: the two tensors that training reads."""
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from talweg.core import UserError
+from talweg.data.stored import Stored
+
+Inputs: TypeAlias = Tensor | Stored
+"""Inputs ``[N, …]`` in memory, or in a file that batches are read from."""
 
 
 @dataclass(frozen=True)
@@ -13,7 +18,8 @@ class Samples:
     """Inputs and targets that belong together row by row.
 
     Args:
-        x: Inputs ``[N, …]``: numbers, or int64 where they are indices (tokens).
+        x: Inputs ``[N, …]``: numbers, or int64 where they are indices (tokens). `Stored` where
+            they are too large for the memory.
         y: Targets: class numbers ``[N]`` (int64), or values ``[N]`` or ``[N, K]``.
 
     Raises:
@@ -23,7 +29,7 @@ class Samples:
     3
     """
 
-    x: Tensor
+    x: Inputs
     y: Tensor
 
     def __post_init__(self) -> None:

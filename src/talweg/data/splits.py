@@ -7,9 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talweg.core import UserError, counted, is_finite, listing, whole_number
-from talweg.data.prepare import TargetScale, prepare, prepare_targets
+from talweg.data.prepare import Prepared, TargetScale, prepare, prepare_targets
+from talweg.data.prepare_scan import prepare_scan
+from talweg.data.room import give_back
 from talweg.data.samples import Samples
-from talweg.data.table import Data, take
+from talweg.data.table import Data, Features, Scan, held_rows
 
 PARTS = ("training", "validation", "test")
 ENOUGH = 150
@@ -82,8 +84,10 @@ def split(
     rest, test_rows, first_even = _cut(shuffled, labels, held_out[1], seed)
     train_rows, validation_rows, even = _cut(rest, labels, held_out[0], seed)
     rows = [train_rows, validation_rows, test_rows]
-    prepared = prepare([take(data.features, part) for part in rows], scale=scale)
+    prepared = _prepared(data.features, rows, scale)
     targets, target_scale = prepare_targets([data.target[part] for part in rows], scale=scale)
+    if isinstance(data.features, Scan):
+        give_back()
     train, validation, test = map(Samples, prepared.parts, targets)
     said = () if labels is None else _shares(data, rows, first_even and even)
     notes = (*data.notes, *said, *prepared.notes)
@@ -110,9 +114,18 @@ def everything(data: Data | Samples, *, scale: bool = True) -> Samples:
     """
     if isinstance(data, Samples):
         return data
-    (x,) = prepare([data.features], scale=scale).parts
+    if isinstance(data.features, Scan):
+        (x,) = prepare_scan(data.features, [np.arange(len(data))], scale=scale).parts
+    else:
+        (x,) = prepare([data.features], scale=scale).parts
     (y,), _ = prepare_targets([data.target], scale=scale)
     return Samples(x, y)
+
+
+def _prepared(features: Features, rows: Sequence[NDArray[np.int64]], scale: bool) -> Prepared:
+    if isinstance(features, Scan):
+        return prepare_scan(features, rows, scale=scale)
+    return prepare([held_rows(features, part) for part in rows], scale=scale)
 
 
 def _sizes(count: int, fractions: Sequence[float] | None) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """What a data set holds before it is split and prepared."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,6 +13,9 @@ KINDS = ("classification", "regression")
 
 LARGEST = float(np.finfo(np.float32).max)
 """What is beyond this is infinite in float32."""
+
+PIECE_BYTES = 8_000_000
+"""What is read at once of features that stay in their files, about."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +46,73 @@ class Table:
         """The table of some rows."""
         return Table({name: values[rows] for name, values in self.columns.items()})
 
+    def only(self, names: Sequence[str]) -> "Table":
+        """The table of some columns."""
+        return Table({name: self.columns[name] for name in names})
+
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
 
 
-Features: TypeAlias = NDArray[Any] | Table
+Held: TypeAlias = NDArray[Any] | Table
 """A table, or an array ``[N, …]``: float32 or float64, or int64 where the inputs are indices."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Features that stay in their files and are read in pieces, as often as need be.
+
+    Args:
+        read: Reads all rows of the source from first to last, in pieces of about as many rows as
+            it is given.
+        count: How many rows the source has.
+        row_bytes: What a row takes as it is read, about.
+        memory: The bytes that the whole process may take.
+        rows: Those that are used, ascending; None for all.
+        missing: ``"median"`` or ``"error"``; see `talweg.data.load`.
+    """
+
+    read: Callable[[int], Iterator[Held]]
+    count: int
+    row_bytes: int
+    memory: int
+    rows: NDArray[np.int64] | None = None
+    missing: str = "median"
+
+    def take(self, rows: NDArray[np.int64]) -> "Scan":
+        """Some of the rows, ascending."""
+        if len(rows) == len(self):
+            return self
+        return replace(self, rows=rows if self.rows is None else self.rows[rows])
+
+    def pieces(self) -> Iterator[tuple[NDArray[np.int64], Held]]:
+        """Rows that are used: their numbers in the source, and what they hold."""
+        at_once = min(max(PIECE_BYTES // self.row_bytes, 1), self.count)
+        begin = 0
+        for piece in self.read(at_once):
+            end = begin + len(piece)
+            if self.rows is None:
+                yield np.arange(begin, end), piece
+            else:
+                low, high = np.searchsorted(self.rows, (begin, end))
+                rows = self.rows[low:high]
+                yield rows, piece if len(rows) == len(piece) else held_rows(piece, rows - begin)
+            begin = end
+
+    def __len__(self) -> int:
+        return self.count if self.rows is None else len(self.rows)
+
+
+Features: TypeAlias = Held | Scan
 
 
 def take(features: Features, rows: NDArray[np.int64]) -> Features:
     """Some rows of a table or an array."""
+    return features.take(rows) if isinstance(features, Scan) else held_rows(features, rows)
+
+
+def held_rows(features: Held, rows: NDArray[np.int64]) -> Held:
+    """Some rows of what is in memory."""
     return features.take(rows) if isinstance(features, Table) else features[rows]
 
 
@@ -64,7 +124,7 @@ class Data:
         name: What it is called.
         kind: ``"classification"`` or ``"regression"``.
         features: A `Table`, or an array ``[N, …]``: float32 or float64 (NaN = missing), or int64
-            where the inputs are indices, which are never scaled.
+            where the inputs are indices, which are never scaled; or a `Scan` of either.
         target: Class numbers ``[N]`` (int64), or values ``[N]`` or ``[N, K]`` (float64), in their
             own unit.
         classes: The name of each class number; empty for regression.

@@ -116,14 +116,10 @@ class Either:
         return self._compiled is not None
 
     @property
-    def is_compiled(self) -> bool:
-        """Whether the next call runs compiled code that is there already."""
-        return (
-            self._compiled is not None
-            and self._compiler.has_started
-            and self._compiled.tried
-            and self._compiled.failure is None
-        )
+    def has_started(self) -> bool:
+        """Whether the next call runs compiled code, or tries to make it."""
+        compiled = self._compiled
+        return compiled is not None and self._compiler.has_started and compiled.failure is None
 
     def __call__(self, *arguments: Any) -> Any:
         """What the function returns."""

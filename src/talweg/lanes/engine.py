@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from talweg.core import UserError, choose, counted, missing_compiler
-from talweg.data import Samples, Stream
+from talweg.data import Samples, Stored, Stream
+from talweg.lanes.ahead import FromStored
 from talweg.lanes.checks import classes_of, fitting_loss
 from talweg.lanes.compiling import Compiler, keep_freed_memory, worth_compiling
 from talweg.lanes.evaluate import Reader, Reading
@@ -27,6 +28,8 @@ from talweg.schedules import Span
 STRATEGIES = ("auto", "stacked", "serial")
 LONG = 1_000_000
 """What a schedule is told of the length of a run that nobody knows; see `needs_length`."""
+FEWEST = 8
+"""Lanes in a chunk, if there are as many: each step of a chunk costs as much again to ask for."""
 CHUNK_BYTES = 2_000_000
 """Parameters of the lanes that go through the model together: what stays in a core's cache."""
 
@@ -119,8 +122,8 @@ class Engine:
                 those that diverged or were stopped counted as if they had gone on.
         """
         packs = [plan.lanes] if self.strategy == "stacked" else [[lane] for lane in plan.lanes]
-        at_once = plan.stop is not None or isinstance(self._supply, FromStream)
-        together = [packs] if at_once else [[pack] for pack in packs]
+        supply = self._supply
+        together = [packs] if plan.stop is not None else supply.together(packs)
         reader = each and self._reader(plan, each)
         every = plan.read_every or self.epoch_steps or math.inf
         found: list[tuple[list[int], Tensor]] = []
@@ -132,7 +135,8 @@ class Engine:
             squads = [self._squad(pack, plan, seeds) for pack in some]
             feed = self._supply.feed(seeds)
             training = Training(squads, feed, plan.steps, every, reader, plan.stop, tick or _nobody)
-            found.append((training.lanes, training.run()))
+            with self._workers.at_work():
+                found.append((training.lanes, training.run()))
             for squad in squads:
                 died |= squad.died
                 stopped |= squad.stopped
@@ -210,7 +214,8 @@ class Engine:
     ) -> Supply:
         if isinstance(samples, Stream):
             return FromStream(samples, batch_size, drop_last, self._cast)
-        return FromSamples(self._cast(samples), batch_size, drop_last)
+        supply = FromStored if isinstance(samples.x, Stored) else FromSamples
+        return supply(self._cast(samples), batch_size, drop_last)
 
     def _cast(self, samples: Samples) -> Samples:
         return cast(samples, self.layout.dtype, self.device)
@@ -307,9 +312,9 @@ def choose_width(
     >>> choose_width([126, 35], parameters=26_122, device=torch.device("cpu"), workers=2)
     18
     """
-    most = -(-max(lane_counts) // workers)
+    most = max(-(-max(lane_counts) // workers), min(max(lane_counts), FEWEST))
     aim = CHUNK_BYTES // (4 * parameters) if device.type == "cpu" else 256
-    aim = max(min(aim, 256), 8)
+    aim = max(min(aim, 256), FEWEST)
     if most <= aim:
         return most
 

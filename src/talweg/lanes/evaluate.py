@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from talweg.data import Samples
+from talweg.lanes.ahead import slices
 from talweg.lanes.squad import Squad
 from talweg.losses import Loss
 from talweg.metrics import Metric
@@ -90,9 +91,8 @@ def evaluate(
     """Mean loss and every metric of each lane alive, by name."""
     sums: dict[str, Tensor] = {}
     count = len(samples)
-    for begin in range(0, count, ROWS):
-        y = samples.y[begin : begin + ROWS]
-        for lane, output in enumerate(squad.outputs(samples.x[begin : begin + ROWS])):
+    for x, y in slices(samples, ROWS):
+        for lane, output in enumerate(squad.outputs(x)):
             values = {"loss": loss.per_sample(output, y)}
             if loss.weight is not None:
                 values["counts"] = loss.weight(output, y)

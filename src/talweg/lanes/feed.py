@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from talweg.core import UserError
-from talweg.data import BatchOrder, Samples, Stream
+from talweg.data import BatchOrder, Samples, Stored, Stream
+from talweg.lanes.plan import Lane
 
 BLOCK = 100
 """Steps that lanes make before it is looked which of them diverged, at most."""
@@ -52,6 +53,10 @@ class Supply(Protocol):
     epoch_steps: int | None
     leaves_one: str
 
+    def together(self, packs: Sequence[Sequence[Lane]]) -> list[list[Sequence[Lane]]]:
+        """Which lanes get each batch before the next is made, out of those that can be stacked."""
+        ...
+
     def feed(self, seeds: Sequence[int]) -> Feed:
         """What lanes of these seeds get; places of batches are those of the seeds."""
         ...
@@ -80,16 +85,25 @@ class FromSamples:
                 f"of an epoch: choose another batch_size, or drop_last"
             )
 
+    def together(self, packs: Sequence[Sequence[Lane]]) -> list[list[Sequence[Lane]]]:
+        """See `Supply.together`."""
+        return [[pack] for pack in packs]
+
+    def orders(self, seeds: Sequence[int]) -> list[BatchOrder]:
+        """The order of each seed."""
+        return [self._order(seed) for seed in seeds]
+
     def feed(self, seeds: Sequence[int]) -> Feed:
         """See `Supply.feed`."""
-        return _Orders(self.samples, [self._order(seed) for seed in seeds])
+        return _Orders(self.samples, self.orders(seeds))
 
 
 class _Orders:
     """Batches in the order of each of some seeds."""
 
     def __init__(self, samples: Samples, orders: Sequence[BatchOrder]) -> None:
-        self._samples = samples
+        assert isinstance(samples.x, Tensor)
+        self._x, self._y = samples.x, samples.y
         self._orders = orders
 
     def block(self, first: int, most: float) -> list[Batch]:
@@ -98,15 +112,11 @@ class _Orders:
 
     def _batch(self, step: int) -> Batch:
         chosen = torch.stack([order.batch(step) for order in self._orders])
-        chosen = chosen.to(self._samples.x.device)
+        chosen = chosen.to(self._x.device)
 
         def batch(places: Tensor) -> tuple[Tensor, Tensor]:
             rows = chosen[places]
-            x, y = (
-                values.index_select(0, rows.reshape(-1)).view(*rows.shape, *values.shape[1:])
-                for values in (self._samples.x, self._samples.y)
-            )
-            return x, y
+            return pick(self._x, rows), pick(self._y, rows)
 
         return batch
 
@@ -150,6 +160,10 @@ class FromStream:
         self.given = 0
         self.is_over = False
 
+    def together(self, packs: Sequence[Sequence[Lane]]) -> list[list[Sequence[Lane]]]:
+        """See `Supply.together`."""
+        return [list(packs)]
+
     def feed(self, seeds: Sequence[int]) -> Feed:  # noqa: ARG002 - all seeds get the same
         """See `Supply.feed`."""
         return self
@@ -166,13 +180,15 @@ class FromStream:
         if self.classes is not None:
             self._check_classes(found.y, self.classes)
         self.given += len(found)
+        inputs = found.x
+        assert isinstance(inputs, Tensor)
 
         def batch(places: Tensor) -> tuple[Tensor, Tensor]:
             x, y = (
                 values.expand(len(places), *values.shape).clone(
                     memory_format=torch.contiguous_format
                 )
-                for values in (found.x, found.y)
+                for values in (inputs, found.y)
             )
             return x, y
 
@@ -201,4 +217,12 @@ def cast(samples: Samples, dtype: torch.dtype, device: torch.device) -> Samples:
             raise UserError(f"the data holds values too large for the model's {dtype}")
         return found
 
-    return Samples(one(samples.x), one(samples.y))
+    x = samples.x
+    if isinstance(x, Stored):  # looked at as it is read
+        return Samples(x.to(device, dtype if x.is_floating_point() else None), one(samples.y))
+    return Samples(one(x), one(samples.y))
+
+
+def pick(values: Tensor, rows: Tensor) -> Tensor:
+    """``values[rows]``, ``[*rows.shape, …]``."""
+    return values.index_select(0, rows.reshape(-1)).view(*rows.shape, *values.shape[1:])

@@ -2,7 +2,7 @@
 
 import copy
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol, TypeAlias
 
@@ -23,11 +23,6 @@ Buffers: TypeAlias = dict[str, Tensor]
 
 class Gradients(Protocol):
     """How a group of lanes gets its losses, gradients and outputs."""
-
-    @property
-    def side_by_side(self) -> bool:
-        """Whether several threads may ask for losses at once."""
-        ...
 
     def ready(self) -> AbstractContextManager[None]:
         """Surrounds all other calls, on whatever thread they are made."""
@@ -77,9 +72,18 @@ class Stacked:
         compiler: Compiler,
     ) -> None:
         self._layout = layout
-        self._training = stackable_copy(module).train()
-        self._evaluation = stackable_copy(module).eval()
-        training = self._training
+        self._module = stackable_copy(module)
+        self._loss = loss
+        # A program as it is written puts each call's parameters into its module.
+        self._own = threading.local()
+        compiled = self._program(copy.deepcopy(self._module))
+        self._compiled = {batch: compiler(compiled, dynamic=False) for batch in batches}
+        if any(program.may_compile for program in self._compiled.values()):
+            keep_own_gradients()
+
+    def _program(self, module: nn.Module) -> Callable[..., tuple[Any, Tensor, Buffers]]:
+        """What gives gradients, losses and buffers of all lanes by a module's forward."""
+        training, loss, layout = module.train(), self._loss, self._layout
 
         def lane_loss(
             params: dict[str, Tensor], rest: Buffers, x: Tensor, y: Tensor
@@ -98,17 +102,21 @@ class Stacked:
             grads, (losses, new_rest) = differentiate(params, rest, x, y)
             return [grads[slot.name] for slot in layout.slots], losses, new_rest
 
-        self._plain = program
-        self._programs = {batch: compiler(program, dynamic=False) for batch in batches}
-        if any(program.may_compile for program in self._programs.values()):
-            keep_own_gradients()
-        # A program as it is written puts each call's parameters into the one module there is.
-        self._one_at_a_time = threading.Lock()
+        return program
 
     @property
-    def side_by_side(self) -> bool:
-        """See `Gradients.side_by_side`."""
-        return any(program.is_compiled for program in self._programs.values())
+    def _plain(self) -> Callable[..., tuple[Any, Tensor, Buffers]]:
+        """The program of this thread, as it is written."""
+        if not hasattr(self._own, "program"):
+            self._own.program = self._program(copy.deepcopy(self._module))
+        return self._own.program
+
+    @property
+    def _evaluation(self) -> nn.Module:
+        """The module that this thread evaluates."""
+        if not hasattr(self._own, "evaluation"):
+            self._own.evaluation = copy.deepcopy(self._module).eval()
+        return self._own.evaluation
 
     def ready(self) -> AbstractContextManager[None]:
         """See `Gradients.ready`."""
@@ -116,12 +124,9 @@ class Stacked:
 
     def losses(self, at: Tensor, rest: Buffers, x: Tensor, y: Tensor, grads: Tensor) -> Tensor:
         """See `Gradients.losses`."""
-        program = self._programs.get(x.shape[1])
-        if program is not None and program.is_compiled:
-            parts, losses, new_rest = program(at, rest, x, y)
-        else:
-            with self._one_at_a_time:
-                parts, losses, new_rest = (program or self._plain)(at, rest, x, y)
+        program = self._compiled.get(x.shape[1])
+        run = program if program is not None and program.has_started else self._plain
+        parts, losses, new_rest = run(at, rest, x, y)
         # Copied here and not inside the program, where a compiler makes one masked loop of it.
         copy_all = torch._foreach_copy_  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
         copy_all(list(self._layout.views(grads).values()), parts)
@@ -131,9 +136,10 @@ class Stacked:
 
     def outputs(self, at: Tensor, rest: Buffers, x: Tensor) -> Tensor:
         """See `Gradients.outputs`."""
+        module = self._evaluation
 
         def forward(params: dict[str, Tensor], rest: Buffers) -> Tensor:
-            return functional_call(self._evaluation, {**params, **rest}, (x,))
+            return functional_call(module, {**params, **rest}, (x,))
 
         with torch.no_grad():
             return vmap(forward, randomness="different")(self._layout.views(at), rest)
@@ -166,11 +172,6 @@ class OneModule:
         self._loss = loss
         named = dict(self._module.named_parameters())
         self._trainable = [named[slot.name] for slot in layout.slots]
-
-    @property
-    def side_by_side(self) -> bool:
-        """See `Gradients.side_by_side`."""
-        return False
 
     def ready(self) -> AbstractContextManager[None]:
         """See `Gradients.ready`."""

@@ -135,9 +135,9 @@ class Squad:
             group.prepare(first, len(batches), self._at[row : row + len(group.lanes)])
             row += len(group.lanes)
         with self._gradients.ready():
-            calls = [partial(self._chunk, chunk, batches) for chunk in self._chunks()]
-            threads = self._gradients.side_by_side
-            chunks = self._workers.map(calls) if threads else [call() for call in calls]
+            chunks = self._workers.map(
+                [partial(self._chunk, chunk, batches) for chunk in self._chunks()]
+            )
         losses, sums = (torch.cat(parts)[: len(self.lanes)] for parts in zip(*chunks, strict=True))
         end = first + len(batches)
         steps = torch.arange(first, end, device=self._at.device)
@@ -228,15 +228,13 @@ class Squad:
     def outputs(self, x: Tensor) -> Tensor:
         """What the lanes alive give for ``x [n, …]``: ``[lane, n, …]``."""
         params = self._padded_outputs()
+
+        def outputs(chunk: slice) -> Tensor:
+            rest = {name: value[chunk] for name, value in self._rest.items()}
+            return self._gradients.outputs(params[chunk], rest, x.clone())
+
         with self._noise.drawn(), self._gradients.ready():
-            parts = [
-                self._gradients.outputs(
-                    params[chunk],
-                    {name: value[chunk] for name, value in self._rest.items()},
-                    x.clone(),
-                )
-                for chunk in self._chunks()
-            ]
+            parts = self._workers.map([partial(outputs, chunk) for chunk in self._chunks()])
         return torch.cat(parts)[: len(self.lanes)]
 
     def _padded_outputs(self) -> Tensor:

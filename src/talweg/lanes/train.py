@@ -85,6 +85,7 @@ def train(
     read_every: int | None = None,
     metrics: Sequence[Metric] = (),
     each: Callable[[Reading], None] | None = None,
+    memory: str | int | None = None,
 ) -> Run:
     """Trains many lanes at once: rule i with seed i is lane i.
 
@@ -129,6 +130,9 @@ def train(
         metrics: What to evaluate there besides the loss.
         each: Called with a `Reading` before the first step, after each ``read_every`` steps or
             epoch, and after the last step.
+        memory: What the process may take in all, such as ``"2G"``; None for 80% of what is free.
+            See `talweg.data.load`: what does not fit is read from disk batch by batch, each batch
+            once for all lanes of a seed.
 
     Raises:
         UserError: For input that cannot be used, in one line.
@@ -144,7 +148,7 @@ def train(
     chosen = rules_of(rules)
     all_seeds = seeds_of(seeds, len(chosen))
     schedules = lane_schedules(schedule, chosen)
-    samples, total = _given(data, steps, epochs, batch_size, drop_last)
+    samples, total = _given(data, steps, epochs, batch_size, drop_last, memory)
     if total is None:
         check_endless(schedules)
     notes: list[str] = []
@@ -180,11 +184,16 @@ def train(
 
 
 def _given(
-    data: Any, steps: int | None, epochs: int | None, batch_size: int | None, drop_last: bool
+    data: Any,
+    steps: int | None,
+    epochs: int | None,
+    batch_size: int | None,
+    drop_last: bool,
+    memory: str | int | None,
 ) -> tuple[Samples | Stream, int | None]:
     """What to train on, and for how many steps; None for until it ends."""
     if is_stream(data):
         return stream_of(data), stream_steps_of(steps, epochs)
-    samples = as_samples(data)
+    samples = as_samples(data, memory=memory)
     order = BatchOrder(len(samples), batch_size, 0, drop_last=drop_last)
     return samples, steps_of(steps, epochs, order.steps_per_epoch)

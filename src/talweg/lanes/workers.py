@@ -13,29 +13,37 @@ T = TypeVar("T")
 class Workers:
     """Runs calls on several threads.
 
-    Lanes are independent, so a core that keeps to its own chunk never waits for another, and finds
-    it in its own cache: threads inside each operator meet after every one of them.
+    Lanes are independent: a core that keeps to its own chunk never waits for another and finds the
+    chunk in its own cache, where threads inside the operators meet after every one of them.
 
     Args:
-        count: Threads; 1 runs everything in the caller's, with torch's own inside operators.
+        count: Threads; with 1 everything runs in the caller's, and operators have torch's threads.
     """
 
     def __init__(self, count: int) -> None:
         self.count = count
+        self._pool: ThreadPoolExecutor | None = None
+
+    @contextmanager
+    def at_work(self) -> Generator[None]:
+        """Inside, several workers have a thread each, and operators no further ones.
+
+        Compiled functions are compiled for a number of threads: inside, it is always the same.
+        """
+        if self.count == 1:
+            yield
+            return
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            with ThreadPoolExecutor(self.count, "lanes") as self._pool:
+                yield
+        finally:
+            self._pool = None
+            torch.set_num_threads(before)
 
     def map(self, calls: Sequence[Callable[[], T]]) -> list[T]:
         """What the calls return, in their order; an exception of one is raised."""
-        if self.count == 1 or len(calls) == 1:
+        if self._pool is None or len(calls) == 1:
             return [call() for call in calls]
-        with _one_thread_an_operator(), ThreadPoolExecutor(self.count, "lanes") as pool:
-            return list(pool.map(lambda call: call(), calls))
-
-
-@contextmanager
-def _one_thread_an_operator() -> Generator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+        return list(self._pool.map(lambda call: call(), calls))

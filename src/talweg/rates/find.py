@@ -39,6 +39,7 @@ def find_lr(
     *,
     target: str | int | None = None,
     strategy: str = "auto",
+    memory: str | int | None = None,
 ) -> FoundRate:
     """Finds a learning rate to start from: all rates and seeds at once, as lanes.
 
@@ -61,6 +62,7 @@ def find_lr(
         progress: Whether to show any.
         target: The column to predict, where the data does not say.
         strategy: ``"auto"``, ``"stacked"`` or ``"serial"``.
+        memory: What the process may take in all; see `talweg.data.load`.
 
     Returns:
         What was found. Ctrl-C ends the search with what it knows by then, if every rate was tried
@@ -80,7 +82,7 @@ def find_lr(
     numbers = _seeds(seeds)
     steps = whole_number("steps", steps, at_least=LEAST_STEPS)
     first = _grid(chosen) if lrs is None else _given(lrs)
-    samples = as_samples(data, target=target)
+    samples = as_samples(data, target=target, memory=memory)
     source = source_for(model, samples)
     more = BETWEEN if lrs is None else 0
     lane_counts = [len(first) * len(numbers), *([more * len(numbers)] if more else [])]

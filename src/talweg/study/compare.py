@@ -70,6 +70,7 @@ def compare(
     fractions: Sequence[float] | None = None,
     drop_last: bool = False,
     prune: bool = False,
+    memory: str | int | None = None,
 ) -> Study:
     """Trains every rule × learning rate × seed at once and says which rule wins.
 
@@ -80,7 +81,8 @@ def compare(
         model: A callable that returns a module, a module to re-initialise, ``"file.py:name"``, or
             the name of a ready one, such as ``"mlp"`` (``talweg list models``).
         data: ``"digits"``, ``"iris"``, ``"wine"``, ``"breast_cancer"``, ``"diabetes"``; a csv,
-            parquet, npz or npy file; ``(X, y)``; a torch Dataset; or `talweg.data.Data`.
+            parquet, npz or npy file, or a folder of parquet files; ``(X, y)``; a torch Dataset; or
+            `talweg.data.Data`.
         rules: Names such as ``"adam"`` or ``"momentum(form=average)"``, or `talweg.rules`
             objects (their ``lr`` is replaced by those of the grid), one or several; None for the
             standard set.
@@ -120,6 +122,8 @@ def compare(
         prune: Whether to stop, in tuning, the rates that are behind others of their contender: a
             quarter of tuning's steps is saved, and less is known of the rates that lost. See
             docs/protocol.md.
+        memory: What the process may take in all, such as ``"2G"``; None for 80% of what is free.
+            Tables that do not fit are read from disk batch by batch; see `talweg.data.load`.
 
     Returns:
         The study. After Ctrl-C it holds what was done by then; see `Study.partial`.
@@ -144,8 +148,10 @@ def compare(
     schedule_levels = asking.schedule_levels(schedule, schedules)
     model_levels = asking.model_levels(model, models)
     activation_levels = asking.activation_levels(activation, activations)
-    loaded = load_data(data, target=target, kind=kind, missing=missing)
+    loaded = load_data(data, target=target, kind=kind, missing=missing, memory=memory)
     splits = split(loaded, seed=split_seed, scale=scale, fractions=fractions)
+    name = loaded.name
+    del loaded  # what was split is not needed any more, and may be most of the memory
     metrics = asking.metrics_to_take(metric, splits.kind)
     asking.check_scores(metrics[0], splits)
     reach = asking.reach_of(reach, metrics[0])
@@ -178,9 +184,9 @@ def compare(
         compiled=None,
     )
     record = new_record(
-        name=loaded.name,
+        name=name,
         asked={
-            "data": loaded.name,
+            "data": name,
             **{_plural(factor): [level.name for level in factors[factor]] for factor in factors},
             "hidden": units,
             "layers": layers,
@@ -196,6 +202,7 @@ def compare(
             "fractions": None if fractions is None else [float(share) for share in fractions],
             "drop_last": drop_last,
             "prune": prune,
+            "memory": memory,
         },
         splits=splits,
         metric=metrics[0],
@@ -204,7 +211,7 @@ def compare(
         reach=reach,
         log=log.lines,
     )
-    folder = RunFolder.create(out, loaded.name, record)
+    folder = RunFolder.create(out, name, record)
     board = Board(record["task"], {each.name: each.label for each in contenders})
     lane_steps = sum(
         team.steps * (len(each.lrs) * tune_seeds + seeds)
