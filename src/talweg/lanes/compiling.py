@@ -85,13 +85,12 @@ class Compiler:
             self._say(f"running uncompiled: the compiler failed ({failure})")
 
     def _options(self) -> dict[str, Any]:
-        """For programs of fixed sizes: our own operators, which keep to one thread."""
+        """For programs of fixed sizes: our own operators, and no threads inside for workers."""
         from talweg.lanes.native import Replace, load
 
-        if self._workers == 1:
-            return {}
-        own = {} if load() else {"post_grad_custom_pre_pass": Replace()}
-        return {"cpp.threads": 1, **own}
+        own: dict[str, Any] = {} if load() else {"post_grad_custom_pre_pass": Replace()}
+        own["layout_optimization"] = False
+        return own if self._workers == 1 else {"cpp.threads": 1, **own}
 
 
 class Either:

@@ -20,6 +20,9 @@ from talweg.losses import Loss
 Buffers: TypeAlias = dict[str, Tensor]
 """Name → ``[lane, *shape]``: what lanes keep apart besides trainable parameters."""
 
+Stepper: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""Inputs and targets of a batch → each lane's loss; see `Gradients.stepper`."""
+
 
 class Gradients(Protocol):
     """How a group of lanes gets its losses, gradients and outputs."""
@@ -28,15 +31,16 @@ class Gradients(Protocol):
         """Surrounds all other calls, on whatever thread they are made."""
         ...
 
-    def losses(self, at: Tensor, rest: Buffers, x: Tensor, y: Tensor, grads: Tensor) -> Tensor:
-        """Each lane's batch loss ``[lane]``; its gradient is written to ``grads``.
+    def stepper(self, at: Tensor, rest: Buffers, grads: Tensor) -> Stepper:
+        """What gives each lane's batch loss ``[lane]`` and writes its gradient to ``grads``.
 
         Args:
-            at: Where to take the gradient, ``[lane, parameter]``.
+            at: Where to take the gradient, ``[lane, parameter]``; it may change between calls.
             rest: Buffers and frozen parameters; the buffers are brought up to date in place.
-            x: Batches ``[lane, batch, …]``.
-            y: Targets ``[lane, batch, …]``.
-            grads: ``[lane, parameter]``, overwritten.
+            grads: ``[lane, parameter]``, overwritten at each call.
+
+        Returns:
+            A function of a batch: inputs ``[lane, batch, …]`` and targets ``[lane, batch, …]``.
         """
         ...
 
@@ -122,16 +126,21 @@ class Stacked:
         """See `Gradients.ready`."""
         return _plain_attention()
 
-    def losses(self, at: Tensor, rest: Buffers, x: Tensor, y: Tensor, grads: Tensor) -> Tensor:
-        """See `Gradients.losses`."""
-        program = self._compiled.get(x.shape[1])
-        run = program if program is not None and program.has_started else self._plain
-        parts, losses, new_rest = run(at, rest, x, y)
+    def stepper(self, at: Tensor, rest: Buffers, grads: Tensor) -> Stepper:
+        """See `Gradients.stepper`."""
+        slots = list(self._layout.views(grads).values())
         # Copied here and not inside the program, where a compiler makes one masked loop of it.
         copy_all = torch._foreach_copy_  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
-        copy_all(list(self._layout.views(grads).values()), parts)
-        for name, value in new_rest.items():
-            rest[name].copy_(value)
+
+        def losses(x: Tensor, y: Tensor) -> Tensor:
+            program = self._compiled.get(x.shape[1])
+            run = program if program is not None and program.has_started else self._plain
+            parts, found, new_rest = run(at, rest, x, y)
+            copy_all(slots, parts)
+            for name, value in new_rest.items():
+                rest[name].copy_(value)
+            return found
+
         return losses
 
     def outputs(self, at: Tensor, rest: Buffers, x: Tensor) -> Tensor:
@@ -177,23 +186,26 @@ class OneModule:
         """See `Gradients.ready`."""
         return nullcontext()
 
-    def losses(self, at: Tensor, rest: Buffers, x: Tensor, y: Tensor, grads: Tensor) -> Tensor:
-        """See `Gradients.losses`; takes one lane."""
+    def stepper(self, at: Tensor, rest: Buffers, grads: Tensor) -> Stepper:
+        """See `Gradients.stepper`; takes one lane, and is used until the next one is asked for."""
         self._load(at, rest)
-        grads.zero_()
-        for parameter, grad in zip(
-            self._trainable, self._layout.views(grads).values(), strict=True
-        ):
-            parameter.grad = grad[0]
         self._module.train()
-        loss = self._loss(self._module(x[0]), y[0])
-        loss.backward()
-        for slot, parameter in zip(self._layout.slots, self._trainable, strict=True):
-            row = grads[0, slot.start : slot.stop]
-            if parameter.grad is not None and parameter.grad.data_ptr() != row.data_ptr():
-                row.copy_(parameter.grad.reshape(-1))
-        self._store(rest)
-        return loss.detach()[None]
+        rows = [view[0] for view in self._layout.views(grads).values()]
+
+        def losses(x: Tensor, y: Tensor) -> Tensor:
+            for parameter in self._trainable:
+                parameter.grad = None
+            loss = self._loss(self._module(x[0]), y[0])
+            loss.backward()
+            for parameter, row in zip(self._trainable, rows, strict=True):
+                if parameter.grad is None:
+                    row.zero_()
+                else:
+                    row.copy_(parameter.grad)
+            self._store(rest)
+            return loss.detach()[None]
+
+        return losses
 
     def outputs(self, at: Tensor, rest: Buffers, x: Tensor) -> Tensor:
         """See `Gradients.outputs`; takes one lane."""

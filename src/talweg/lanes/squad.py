@@ -153,6 +153,7 @@ class Squad:
         at, places = self._at[chunk], self._places[chunk]
         rest = {name: value[chunk] for name, value in self._rest.items()}
         all_grads = torch.zeros_like(at)
+        differentiate = self._gradients.stepper(at, rest, all_grads)
         pieces = [
             (all_grads[place], group.stepper(rows, at[place]))
             for group, rows, place in self._pieces(chunk)
@@ -161,7 +162,7 @@ class Squad:
         sums = torch.empty_like(losses)
         for i, batch in enumerate(batches):
             x, y = batch(places)
-            losses[i] = self._gradients.losses(at, rest, x, y, all_grads)
+            losses[i] = differentiate(x, y)
             for grads, step in pieces:
                 step(i, grads)
             sums[i] = at.sum(1)

@@ -182,7 +182,7 @@ def _trial(
     with torch.random.fork_rng(devices=[]), gradients.ready():
         torch.manual_seed(noise)
         before = torch.get_rng_state()
-        losses = gradients.losses(at, own, xs, ys, grads)
+        losses = gradients.stepper(at, own, grads)(xs, ys)
         drew = not torch.equal(before, torch.get_rng_state())
         outputs = gradients.outputs(at, own, x.clone())
     buffers = [value[-1].to(at.dtype).reshape(-1) for value in own.values()]

@@ -98,7 +98,11 @@ def _register() -> None:
     def of_weight(_dy: Tensor, _x: Tensor, weight: Tensor, *_rest: object) -> Tensor:
         return weight.new_empty(weight.shape)
 
+    def scatter(index: Tensor, source: Tensor, width: int) -> Tensor:
+        return source.new_empty(index.shape[0], width)
+
     register_fake("talweg::bmm", bmm)
     register_fake("talweg::convolution", convolution)
     register_fake("talweg::convolution_input", of_input)
     register_fake("talweg::convolution_weight", of_weight)
+    register_fake("talweg::scatter", scatter)

@@ -5,6 +5,9 @@
 // columns are copied out. Outputs are computed on the grid as well, and those that fall between two
 // rows are left behind.
 #pragma once
+#include <cstdlib>
+#include <new>
+
 #include "product.h"
 
 namespace talweg {
@@ -36,19 +39,34 @@ struct Shifted {
   const float* at(int64_t tap) const { return data + shift[tap]; }
 };
 
-typedef std::vector<float> Room;
+constexpr int64_t NEAR = 4096;  // floats that share the nearest cache with as many others
+
+// Memory for vectors, kept from call to call, at the start of a cache line.
+class Vectors {
+ public:
+  ~Vectors() { std::free(data_); }
+  Vector* sized(int64_t n) {
+    if (n > size_) {
+      std::free(data_);
+      data_ = static_cast<Vector*>(std::aligned_alloc(64, (n * sizeof(Vector) + 63) / 64 * 64));
+      size_ = data_ ? n : 0;
+      if (!data_) throw std::bad_alloc();
+    }
+    return data_;
+  }
+  float* floats(int64_t n) { return reinterpret_cast<float*>(sized((n + WIDTH - 1) / WIDTH)); }
+
+ private:
+  Vector* data_ = nullptr;
+  int64_t size_ = 0;
+};
 
 inline int64_t rounded(int64_t n) { return (n + PANEL - 1) / PANEL * PANEL; }
-
-inline float* sized(Room& room, int64_t n) {
-  if ((int64_t)room.size() < n) room.resize(n);
-  return room.data();
-}
 
 inline void copy_row(const float* from, float* to, int64_t n) {
   int64_t i = 0;
   for (; i + WIDTH <= n; i += WIDTH) store(to + i, load(from + i));
-  for (; i < n; i++) to[i] = from[i];
+  if (i < n) store(to + i, load(from + i, n - i), n - i);
 }
 
 inline std::vector<int64_t> shifts(const Shape& s) {
@@ -70,10 +88,10 @@ inline void lay(const Shape& s, const Images& x, int64_t sample, int64_t first, 
 
 // y[sample, group · outputs + o] = Σ over taps of weight(o, tap) · x shifted.
 inline void correlate(const Shape& s, const Images& x, const float* weight, const Images& y) {
-  static thread_local Room laid, found;
+  static thread_local Vectors laid, found;
   const int64_t places = rounded(s.places()), all = s.inputs * s.grid() + s.wide() + PANEL;
-  float* grid = sized(laid, all);
-  float* out = sized(found, s.outputs * places);
+  float* grid = laid.floats(all);
+  float* out = found.floats(s.outputs * places);
   std::fill(grid, grid + all, 0.f);
   const std::vector<int64_t> shift = shifts(s);
   for (int64_t g = 0; g < s.groups; g++) {
@@ -91,14 +109,15 @@ inline void correlate(const Shape& s, const Images& x, const float* weight, cons
   }
 }
 
-// R outputs by C taps of the weight's gradient: sums over samples and places.
+// Adds to the sums of R outputs by C taps what some samples and places give; a sum is a vector.
 template <int R, int C>
-inline void correlation(const Shape& s, const float* dy, int64_t places, const float* grid,
-                        int64_t sample, const int64_t* shift, float* to) {
+inline void correlation(int64_t samples, const float* dy, int64_t dy_sample, int64_t places,
+                        const float* grid, int64_t sample, const int64_t* shift, Vector* sums,
+                        int64_t taps) {
   Vector sum[R][C];
   for (int i = 0; i < R; i++)
-    for (int j = 0; j < C; j++) sum[i][j] = Vector{};
-  for (int64_t n = 0; n < s.samples; n++, dy += s.outputs * places, grid += sample)
+    for (int j = 0; j < C; j++) sum[i][j] = sums[i * taps + j];
+  for (int64_t n = 0; n < samples; n++, dy += dy_sample, grid += sample)
     for (int64_t q = 0; q < places; q += WIDTH) {
       Vector right[C];
       for (int j = 0; j < C; j++) right[j] = load(grid + shift[j] + q);
@@ -108,32 +127,41 @@ inline void correlation(const Shape& s, const float* dy, int64_t places, const f
       }
     }
   for (int i = 0; i < R; i++)
-    for (int j = 0; j < C; j++) {
-      float total = 0;
-      for (int l = 0; l < WIDTH; l++) total += sum[i][j][l];
-      to[i * s.taps() + j] = total;
-    }
+    for (int j = 0; j < C; j++) sums[i * taps + j] = sum[i][j];
 }
 
+// R outputs by all taps: a few samples at a time, whose R rows of dy stay in the nearest cache.
 template <int R>
 inline void correlations(const Shape& s, const float* dy, int64_t places, const float* grid,
                          int64_t sample, const int64_t* shift, float* to) {
-  int64_t tap = 0;
-  for (; tap + 5 <= s.taps(); tap += 5)
-    correlation<R, 5>(s, dy, places, grid, sample, shift + tap, to + tap);
-  for (; tap + 2 <= s.taps(); tap += 2)
-    correlation<R, 2>(s, dy, places, grid, sample, shift + tap, to + tap);
-  for (; tap < s.taps(); tap++)
-    correlation<R, 1>(s, dy, places, grid, sample, shift + tap, to + tap);
+  static thread_local Vectors room;
+  const int64_t taps = s.taps(), dy_sample = s.outputs * places;
+  Vector* sums = room.sized(R * taps);
+  std::fill(sums, sums + R * taps, Vector{});
+  const int64_t few = std::max<int64_t>(1, NEAR / (R * places));
+  for (int64_t n = 0; n < s.samples; n += few) {
+    const int64_t count = std::min(few, s.samples - n);
+    const float *left = dy + n * dy_sample, *right = grid + n * sample;
+    int64_t tap = 0;
+    for (; tap + 3 <= taps; tap += 3)
+      correlation<R, 3>(count, left, dy_sample, places, right, sample, shift + tap, sums + tap, taps);
+    for (; tap < taps; tap++)
+      correlation<R, 1>(count, left, dy_sample, places, right, sample, shift + tap, sums + tap, taps);
+  }
+  for (int64_t i = 0; i < R * taps; i++) {
+    float total = 0;
+    for (int l = 0; l < WIDTH; l++) total += sums[i][l];
+    to[i] = total;
+  }
 }
 
 // The weight's gradient [group · outputs + o, tap] from that of y.
 inline void weight_gradient(const Shape& s, const Images& x, const Images& dy, float* gradient) {
-  static thread_local Room laid, given;
+  static thread_local Vectors laid, given;
   const int64_t places = (s.places() + WIDTH - 1) / WIDTH * WIDTH, sample = s.inputs * s.grid();
   const int64_t all = s.samples * sample + s.wide() + PANEL;
-  float* grid = sized(laid, all);
-  float* right = sized(given, s.samples * s.outputs * places);
+  float* grid = laid.floats(all);
+  float* right = given.floats(s.samples * s.outputs * places);
   std::fill(grid, grid + all, 0.f);
   std::fill(right, right + s.samples * s.outputs * places, 0.f);
   const std::vector<int64_t> shift = shifts(s);
@@ -147,6 +175,8 @@ inline void weight_gradient(const Shape& s, const Images& x, const Images& dy, f
     }
     float* to = gradient + g * s.outputs * s.taps();
     int64_t o = 0;
+    for (; o + 8 <= s.outputs; o += 8)
+      correlations<8>(s, right + o * places, places, grid, sample, shift.data(), to + o * s.taps());
     for (; o + 4 <= s.outputs; o += 4)
       correlations<4>(s, right + o * places, places, grid, sample, shift.data(), to + o * s.taps());
     for (; o < s.outputs; o++)
@@ -156,7 +186,7 @@ inline void weight_gradient(const Shape& s, const Images& x, const Images& dy, f
 
 // The gradient of x from that of y: a correlation of dy with the weights turned around.
 inline void input_gradient(const Shape& s, const Images& dy, const float* weight, const Images& dx) {
-  static thread_local Room turned;
+  static thread_local Vectors turned;
   const Shape back{s.samples,
                    s.groups,
                    s.outputs,
@@ -170,7 +200,7 @@ inline void input_gradient(const Shape& s, const Images& dy, const float* weight
                    s.step_y,
                    s.step_x};
   const int64_t area = s.tall * s.broad;
-  float* to = sized(turned, s.groups * s.outputs * s.taps());
+  float* to = turned.floats(s.groups * s.outputs * s.taps());
   for (int64_t g = 0; g < s.groups; g++)
     for (int64_t c = 0; c < s.inputs; c++)
       for (int64_t o = 0; o < s.outputs; o++) {

@@ -1,6 +1,7 @@
 // The operators of talweg's own, for PyTorch's dispatcher: float32 on a processor, one thread.
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 #include <torch/library.h>
 
 #include "convolution.h"
@@ -63,6 +64,22 @@ Tensor convolution_weight(const Tensor& dy, const Tensor& x, const Tensor& weigh
   return gradient;
 }
 
+// Zeros [row, width], with source added where index says: what max pooling hands back.
+Tensor scatter(const Tensor& index, const Tensor& source, int64_t width) {
+  const Tensor places = index.contiguous(), values = source.contiguous();
+  Tensor found = at::zeros({places.size(0), width}, source.options());
+  float* to = found.mutable_data_ptr<float>();
+  const int64_t* place = places.const_data_ptr<int64_t>();
+  const float* value = values.const_data_ptr<float>();
+  const int64_t count = places.size(1);
+  for (int64_t row = 0; row < places.size(0); row++, to += width)
+    for (int64_t i = 0; i < count; i++, place++, value++) {
+      TORCH_CHECK_INDEX(*place >= 0 && *place < width, "index out of range");
+      to[*place] += *value;
+    }
+  return found;
+}
+
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(talweg, library) {
@@ -79,6 +96,7 @@ TORCH_LIBRARY_FRAGMENT(talweg, library) {
       "convolution_weight(Tensor dy, Tensor x, Tensor weight, int[] padding, int[] dilation, int "
       "groups) -> Tensor",
       tags);
+  library.def("scatter(Tensor index, Tensor source, int width) -> Tensor", tags);
 }
 
 TORCH_LIBRARY_IMPL(talweg, CPU, library) {
@@ -86,4 +104,5 @@ TORCH_LIBRARY_IMPL(talweg, CPU, library) {
   library.impl("convolution", convolution);
   library.impl("convolution_input", convolution_input);
   library.impl("convolution_weight", convolution_weight);
+  library.impl("scatter", scatter);
 }

@@ -42,6 +42,17 @@ inline void store(float* to, Vector value, int count) {
 #endif
 }
 
+// The first `count` elements, and zeros.
+inline Vector load(const float* from, int64_t count) {
+#if defined(__AVX512F__)
+  return (Vector)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), from);
+#else
+  Vector value{};
+  for (int i = 0; i < count; i++) value[i] = from[i];
+  return value;
+#endif
+}
+
 // A matrix in memory: element (i, j) is at data[i * row + j * column].
 struct Matrix {
   const float* data;
@@ -115,11 +126,17 @@ inline void panel(int64_t m, int64_t count, int64_t k, Matrix a, Right b, float*
     tiles<ROWS, 1>(m, k, a, b, c, c_row, last, add);
 }
 
-// WIDTH × WIDTH elements that lie along k, transposed in registers: to[p * PANEL + j] = B(p, j).
-inline void transpose(const float* from, int64_t column, float* to) {
+// Up to WIDTH × WIDTH elements that lie along k, transposed in registers: `tall` of them in each of
+// `wide` columns. to[p * PANEL + j] = B(p, j).
+inline void transpose(const float* from, int64_t column, int64_t tall, int64_t wide, float* to) {
   Vector rows[WIDTH];
+  if (tall == WIDTH && wide == WIDTH) {
 #pragma GCC unroll 16
-  for (int i = 0; i < WIDTH; i++) rows[i] = load(from + i * column);
+    for (int i = 0; i < WIDTH; i++) rows[i] = load(from + i * column);
+  } else {
+#pragma GCC unroll 16
+    for (int i = 0; i < WIDTH; i++) rows[i] = i < wide ? load(from + i * column, tall) : Vector{};
+  }
 #pragma GCC unroll 4
   for (int step = 1; step < WIDTH; step *= 2) {
     Places low, high;  // the off-diagonal squares of side `step` change places
@@ -147,26 +164,27 @@ inline void transpose(const float* from, int64_t column, float* to) {
       }
   }
 #pragma GCC unroll 16
-  for (int i = 0; i < WIDTH; i++) store(to + i * PANEL, rows[i]);
+  for (int i = 0; i < WIDTH; i++)
+    if (i < tall) store(to + i * PANEL, rows[i]);
 }
 
 // Copies `count` columns of B, from `first` on, to rows of PANEL; what lies beyond is anything.
 inline void pack(int64_t k, Matrix b, int64_t first, int64_t count, float* to) {
   if (b.column == 1) {
     for (int64_t p = 0; p < k; p++)
-      for (int64_t j = 0; j < count; j++) to[p * PANEL + j] = *b.at(p, first + j);
+      for (int64_t j = 0; j < count; j += WIDTH)
+        store(to + p * PANEL + j, load(b.at(p, first + j), std::min<int64_t>(WIDTH, count - j)));
     return;
   }
-  int64_t j = 0, p = 0;
   if (b.row == 1) {
-    for (; j + WIDTH <= count; j += WIDTH) {
-      for (p = 0; p + WIDTH <= k; p += WIDTH) transpose(b.at(p, first + j), b.column, to + p * PANEL + j);
-      for (; p < k; p++)
-        for (int64_t l = j; l < j + WIDTH; l++) to[p * PANEL + l] = *b.at(p, first + l);
-    }
+    for (int64_t j = 0; j < count; j += WIDTH)
+      for (int64_t p = 0; p < k; p += WIDTH)
+        transpose(b.at(p, first + j), b.column, std::min<int64_t>(WIDTH, k - p),
+                  std::min<int64_t>(WIDTH, count - j), to + p * PANEL + j);
+    return;
   }
-  for (; j < count; j++)
-    for (p = 0; p < k; p++) to[p * PANEL + j] = *b.at(p, first + j);
+  for (int64_t p = 0; p < k; p++)
+    for (int64_t j = 0; j < count; j++) to[p * PANEL + j] = *b.at(p, first + j);
 }
 
 // C = A · B, or C += A · B.

@@ -39,11 +39,13 @@ class Replace(CustomGraphPass):
 
 
 def _suits(node: Node) -> bool:
-    """Whether all tensors a node reads are of float32 on a processor, of known shapes."""
+    """Whether all tensors of a node are float32, or indices, on a processor, of known shapes."""
     values = [each.meta.get("val") for each in node.all_input_nodes]
+    if isinstance(node.meta["val"], Tensor) and node.meta["val"].dtype is not torch.float32:
+        return False
     return all(
         isinstance(value, Tensor)
-        and value.dtype is torch.float32
+        and value.dtype in (torch.float32, torch.int64)
         and value.device.type == "cpu"
         and all(type(side) is int for side in (*value.shape, *value.stride()))
         for value in values
@@ -86,6 +88,19 @@ def _put(graph: Graph, node: Node, target: Any, arguments: Any) -> Node:
     node.replace_all_uses_with(new)
     graph.erase_node(node)
     return new
+
+
+def _scatter(graph: Graph, node: Node) -> None:
+    """Scattering into zeros, row by row: the compiler would add each element by an atomic one."""
+    into, dim, index, source = node.args
+    zeros = isinstance(into, Node) and into.target is aten.full.default and into.args[1] == 0
+    places: Tensor = index.meta["val"]  # type: ignore[union-attr]
+    values: Tensor = source.meta["val"]  # type: ignore[union-attr]
+    whole: Tensor = node.meta["val"]
+    fits = places.dim() == 2 and places.shape == values.shape and len(places) == len(whole)
+    if zeros and dim == 1 and fits:
+        ours: Any = torch.ops.talweg.scatter.default
+        _put(graph, node, ours, (index, source, whole.shape[1]))
 
 
 def _fits(stride: list[int], transposed: bool, weight: Node, x: Node) -> bool:
@@ -152,6 +167,7 @@ def _convolution_backward(graph: Graph, node: Node) -> None:
 
 REPLACEMENTS: dict[Any, Callable[[Graph, Node], None]] = {
     aten.bmm.default: _product,
+    aten.scatter_add.default: _scatter,
     aten.convolution.default: _convolution,
     aten.convolution_backward.default: _convolution_backward,
 }
