@@ -51,7 +51,12 @@ class Compiler:
     def made(self, lane_steps: int) -> None:
         """Told of steps; once there are enough, functions are compiled at their next call."""
         self._wait -= lane_steps
-        if self._wanted and not self._started and self._wait < 0:
+        if self._wait < 0:
+            self.start()
+
+    def start(self) -> None:
+        """Functions are compiled at their next call, if that is wanted."""
+        if self._wanted and not self._started:
             self._started = True
             self._say("compiling: a few seconds, half a minute the first time on a machine")
 

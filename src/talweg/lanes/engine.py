@@ -10,6 +10,7 @@ from talweg.core import UserError, choose, counted, missing_compiler
 from talweg.data import Samples, Stored, Stream
 from talweg.lanes.ahead import FromStored
 from talweg.lanes.checks import classes_of, fitting_loss
+from talweg.lanes.choosing import Timing, remembered, why_serial
 from talweg.lanes.compiling import Compiler, keep_freed_memory, worth_compiling
 from talweg.lanes.evaluate import Reader, Reading
 from talweg.lanes.feed import FromSamples, FromStream, Supply, cast
@@ -99,13 +100,32 @@ class Engine:
         if self.strategy == "serial":
             say("lanes run one after another")
             return
-        how = "compiled" if to_compile else "uncompiled"
-        how += " once that pays" if to_compile and waits else ""
-        say(f"lanes are stacked, {self.width} at a time, {how}")
         sizes = [self.batch]
         if lane_steps and self.epoch_steps and lane_steps > enough * self.epoch_steps:
             sizes.append(self._supply.tail)
         self._stacked = Stacked(self.module, self.layout, self.loss, sizes, self._compiler)
+        may_be_serial = strategy == "auto" and to_compile and not waits
+        reason = self._why_serial(self._stacked) if may_be_serial else ""
+        if reason:
+            say(f"lanes run one after another, which is faster: {reason}")
+            self.strategy, self._stacked, self._workers = "serial", None, Workers(1)
+            return
+        how = "compiled" if to_compile else "uncompiled"
+        how += " once that pays" if to_compile and waits else ""
+        say(f"lanes are stacked, {self.width} at a time, {how}")
+
+    def _why_serial(self, stacked: Stacked) -> str:
+        """Why this model's lanes are faster one after another; empty if they are not."""
+        start = self.start(0)
+        x, y = self.samples.x[: self.batch], self.samples.y[: self.batch]
+
+        def measured() -> str:
+            alone = OneModule(self._build(0), self.layout, self.loss)
+            timing = Timing((start.params, start.rest), x, y)
+            return why_serial(timing, stacked, alone, self.width, self._workers)
+
+        told = (self.module, self.layout, self.loss.name, x.shape, self.width, self._workers.count)
+        return remembered((*told, self.device), measured)
 
     def train(
         self,

@@ -80,10 +80,15 @@ class Stacked:
         self._loss = loss
         # A program as it is written puts each call's parameters into its module.
         self._own = threading.local()
+        self._compiler = compiler
         compiled = self._program(copy.deepcopy(self._module))
         self._compiled = {batch: compiler(compiled, dynamic=False) for batch in batches}
         if any(program.may_compile for program in self._compiled.values()):
             keep_own_gradients()
+
+    def compile_now(self) -> None:
+        """Has the next call compile, however few steps were made."""
+        self._compiler.start()
 
     def _program(self, module: nn.Module) -> Callable[..., tuple[Any, Tensor, Buffers]]:
         """What gives gradients, losses and buffers of all lanes by a module's forward."""

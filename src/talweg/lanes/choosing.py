@@ -1,0 +1,99 @@
+"""Which way of running lanes is fastest for a model on this machine: measured, then remembered."""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from talweg.core import UserError, write_file
+from talweg.lanes.gradients import Buffers, Gradients, OneModule, Stacked
+from talweg.lanes.workers import Workers
+
+TRIALS = 3
+"""Timed steps of each way, after one that is not; the fastest counts."""
+
+
+class Timing:
+    """Times steps without updates on real batches.
+
+    Args:
+        start: Parameters ``[parameter]`` and everything else that a lane begins with.
+        x: A batch ``[batch, …]``.
+        y: Its targets.
+    """
+
+    def __init__(self, start: tuple[Tensor, Buffers], x: Tensor, y: Tensor) -> None:
+        self._start = start
+        self._x, self._y = x, y
+
+    def per_lane(self, gradients: Gradients, lanes: int, workers: Workers) -> float:
+        """Seconds of a lane's gradient, among ``lanes`` of every worker."""
+        with torch.random.fork_rng(devices=[]), gradients.ready(), workers.at_work():
+            calls = [self._step(gradients, lanes) for _ in range(workers.count)]
+            times: list[float] = []
+            for _ in range(TRIALS + 1):
+                began = time.perf_counter()
+                workers.map(calls)
+                times.append(time.perf_counter() - began)
+        return min(times[1:]) / (lanes * workers.count)
+
+    def _step(self, gradients: Gradients, lanes: int) -> Callable[[], Tensor]:
+        params, rest = self._start
+        at = params.expand(lanes, -1).clone()
+        own = {name: value.expand(lanes, *value.shape).clone() for name, value in rest.items()}
+        x, y = (each.expand(lanes, *each.shape).clone() for each in (self._x, self._y))
+        step = gradients.stepper(at, own, torch.zeros_like(at))
+        return lambda: step(x, y)
+
+
+def remembered(told: Sequence[object], choose: Callable[[], str]) -> str:
+    """What was chosen before for the same, else what is chosen now.
+
+    Choices are kept beside compiled programs, so that the same call gives the same numbers again:
+    two ways of running lanes round differently.
+
+    Args:
+        told: Everything that the choice depends on.
+        choose: Chooses.
+    """
+    from torch._inductor.runtime.cache_dir_utils import cache_dir
+
+    words = "\0".join(str(each) for each in (torch.__version__, os.cpu_count(), *told))
+    name = hashlib.sha256(words.encode()).hexdigest()[:24]
+    path = Path(cache_dir()) / "talweg" / f"{name}.json"
+    try:
+        return str(json.loads(path.read_text())["choice"])
+    except (OSError, ValueError, KeyError):
+        choice = choose()
+    with suppress(OSError, UserError):  # a choice that is not kept is made again
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, json.dumps({"choice": choice}).encode())
+    return choice
+
+
+def why_serial(
+    timing: Timing, stacked: Stacked, alone: OneModule, width: int, workers: Workers
+) -> str:
+    """Why lanes had better run one after another; empty if they had not.
+
+    Compiling takes long, so it waits wherever stacked lanes win without it: compiled they are
+    faster still. Where they lose they are compiled to see.
+    """
+    single = timing.per_lane(alone, 1, Workers(1))
+    if timing.per_lane(stacked, width, Workers(1)) < single:
+        return ""
+    stacked.compile_now()
+    together = timing.per_lane(stacked, width, workers)
+    if together < single:
+        return ""
+    return f"{_shown(single)} a lane and step, stacked {_shown(together)}"
+
+
+def _shown(seconds: float) -> str:
+    return f"{seconds * 1e3:.2g} ms" if seconds < 1 else f"{seconds:.2g} s"
