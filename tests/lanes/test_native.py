@@ -96,15 +96,40 @@ def test_convolutions_and_their_gradients(ops: Any, image: Any, laid_out: str):
     close(ops.convolution_weight(dy, x, weight, padding, dilation, groups), dw)
 
 
-def test_scattering_adds_where_places_repeat_and_refuses_others(ops: Any):
-    index = torch.tensor([[0, 2, 2], [1, 1, 1]])
-    source = torch.tensor([[1.0, 2, 3], [4, 5, 6]])
-    assert ops.scatter(index, source, 4).tolist() == [[1, 0, 5, 0], [0, 15, 0, 0]]
-    with pytest.raises(IndexError, match="out of range"):
-        ops.scatter(index, source, 2)
+WINDOWS = [  # height, width, then kernel, stride, padding, dilation
+    (8, 8, (2, 2), (2, 2), (0, 0), (1, 1)),
+    (7, 35, (3, 2), (2, 1), (1, 1), (1, 1)),
+    (9, 41, (3, 3), (3, 3), (1, 0), (1, 2)),
+    (5, 70, (1, 3), (1, 2), (0, 1), (2, 1)),
+    (6, 6, (6, 6), (1, 1), (0, 0), (1, 1)),
+]
 
 
-@pytest.mark.parametrize("operator", ["bmm", "convolution", "scatter"])
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("values", ["distinct", "ties", "not finite"])
+def test_max_pooling_and_its_gradient(ops: Any, window: Any, values: str):
+    height, width, *settings = window
+    x = torch.randn(3, 2, height, width, generator=torch.Generator().manual_seed(0))
+    if values == "ties":
+        x = x.clamp(min=0).round()
+    elif values == "not finite":
+        x[0, 0, 2, 3], x[1, 0, :, :], x[2, 1, 0, 1] = torch.nan, -torch.inf, torch.inf
+    wanted, places = torch.nn.functional.max_pool2d(
+        x, settings[0], settings[1], settings[2], settings[3], return_indices=True
+    )
+    found, taps = ops.max_pool(x, *settings)
+    torch.testing.assert_close(found, wanted, rtol=0, atol=0, equal_nan=True)
+    dy = torch.randn(wanted.shape)
+    dx = ops.max_pool_backward(dy.view(6, -1), taps.view(6, -1), [height, width], *settings)
+    exact = torch.zeros(6, height * width)
+    exact.scatter_add_(1, places.view(6, -1), dy.view(6, -1))
+    if values == "not finite":  # which of several infinities is taken is anybody's choice
+        assert dx.isfinite().all()
+        dx, exact = dx[3:5], exact[3:5]
+    torch.testing.assert_close(dx, exact)
+
+
+@pytest.mark.parametrize("operator", ["bmm", "convolution", "max_pool"])
 def test_shapes_are_told_right(ops: Any, operator: str):
     x, weight = torch.randn(2, 4, 6, 5), torch.randn(6, 2, 3, 3)
     settings = ([1, 1], [1, 1], 2)
@@ -115,7 +140,18 @@ def test_shapes_are_told_right(ops: Any, operator: str):
             (ops.convolution_input, (torch.randn(2, 6, 6, 5), x, weight, *settings)),
             (ops.convolution_weight, (torch.randn(2, 6, 6, 5), x, weight, *settings)),
         ],
-        "scatter": [(ops.scatter, (torch.zeros(2, 3, dtype=torch.long), torch.ones(2, 3), 4))],
+        "max_pool": [
+            (ops.max_pool, (x, *WINDOWS[1][2:])),
+            (
+                ops.max_pool_backward,
+                (
+                    torch.ones(8, 18),
+                    torch.zeros(8, 18, dtype=torch.int8),
+                    [6, 5],
+                    *WINDOWS[1][2:],
+                ),
+            ),
+        ],
     }
     for call, arguments in calls[operator]:
         torch.library.opcheck(
@@ -149,6 +185,11 @@ def test_a_compiled_program_with_all_of_them_learns_what_the_plain_one_does(
         lanes.train(net, data, chosen, [0, 0, 1, 1], steps=12, batch_size=10, compile=compiled)
         for compiled in (False, True)
     ]
-    assert {name.split(".")[1] for name in used} >= {"bmm", "convolution", "scatter"}
+    assert {name.split(".")[1] for name in used} >= {
+        "bmm",
+        "convolution",
+        "max_pool",
+        "max_pool_backward",
+    }
     torch.testing.assert_close(runs[1].losses, runs[0].losses, rtol=0, atol=1e-4)
     assert runs[1].losses[:, -1].isfinite().all()

@@ -98,11 +98,20 @@ def _register() -> None:
     def of_weight(_dy: Tensor, _x: Tensor, weight: Tensor, *_rest: object) -> Tensor:
         return weight.new_empty(weight.shape)
 
-    def scatter(index: Tensor, source: Tensor, width: int) -> Tensor:
-        return source.new_empty(index.shape[0], width)
+    def max_pool(x: Tensor, *window: list[int]) -> tuple[Tensor, Tensor]:
+        sides = [
+            (x.shape[i - 2] + 2 * pad - step * (size - 1) - 1) // stride + 1
+            for i, (size, stride, pad, step) in enumerate(zip(*window, strict=True))
+        ]
+        values = x.new_empty(*x.shape[:-2], *sides)
+        return values, values.new_empty(values.shape, dtype=torch.int8)
+
+    def max_pool_backward(dy: Tensor, _taps: Tensor, size: list[int], *_window: object) -> Tensor:
+        return dy.new_empty(len(dy), size[0] * size[1])
 
     register_fake("talweg::bmm", bmm)
     register_fake("talweg::convolution", convolution)
     register_fake("talweg::convolution_input", of_input)
     register_fake("talweg::convolution_weight", of_weight)
-    register_fake("talweg::scatter", scatter)
+    register_fake("talweg::max_pool", max_pool)
+    register_fake("talweg::max_pool_backward", max_pool_backward)

@@ -1,10 +1,10 @@
 // The operators of talweg's own, for PyTorch's dispatcher: float32 on a processor, one thread.
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/zeros.h>
 #include <torch/library.h>
 
 #include "convolution.h"
+#include "pooling.h"
 
 namespace {
 
@@ -64,20 +64,39 @@ Tensor convolution_weight(const Tensor& dy, const Tensor& x, const Tensor& weigh
   return gradient;
 }
 
-// Zeros [row, width], with source added where index says: what max pooling hands back.
-Tensor scatter(const Tensor& index, const Tensor& source, int64_t width) {
-  const Tensor places = index.contiguous(), values = source.contiguous();
-  Tensor found = at::zeros({places.size(0), width}, source.options());
-  float* to = found.mutable_data_ptr<float>();
-  const int64_t* place = places.const_data_ptr<int64_t>();
-  const float* value = values.const_data_ptr<float>();
-  const int64_t count = places.size(1);
-  for (int64_t row = 0; row < places.size(0); row++, to += width)
-    for (int64_t i = 0; i < count; i++, place++, value++) {
-      TORCH_CHECK_INDEX(*place >= 0 && *place < width, "index out of range");
-      to[*place] += *value;
-    }
-  return found;
+talweg::Window window(const Tensor& plane, at::IntArrayRef kernel, at::IntArrayRef stride,
+                      at::IntArrayRef padding, at::IntArrayRef dilation) {
+  const int64_t last = plane.dim() - 1;
+  return {plane.size(last - 1), plane.size(last), kernel[0],  kernel[1],   stride[0],  stride[1],
+          padding[0],           padding[1],       dilation[0], dilation[1]};
+}
+
+std::tuple<Tensor, Tensor> max_pool(const Tensor& x, at::IntArrayRef kernel, at::IntArrayRef stride,
+                                    at::IntArrayRef padding, at::IntArrayRef dilation) {
+  const Tensor from = x.contiguous();
+  const talweg::Window w = window(from, kernel, stride, padding, dilation);
+  std::vector<int64_t> shape = x.sizes().vec();
+  shape[x.dim() - 2] = w.out_height();
+  shape[x.dim() - 1] = w.out_width();
+  Tensor values = at::empty(shape, x.options()), taps = at::empty(shape, x.options().dtype(at::kChar));
+  const int64_t planes = x.numel() / (w.height * w.width);
+  talweg::max_pool(planes, w, from.const_data_ptr<float>(), values.mutable_data_ptr<float>(),
+                   taps.mutable_data_ptr<int8_t>());
+  return {values, taps};
+}
+
+// The gradient of x, [plane, height · width], from that of the values, [plane, …].
+Tensor max_pool_backward(const Tensor& dy, const Tensor& taps, at::IntArrayRef size,
+                         at::IntArrayRef kernel, at::IntArrayRef stride, at::IntArrayRef padding,
+                         at::IntArrayRef dilation) {
+  const Tensor given = dy.contiguous(), which = taps.contiguous();
+  const talweg::Window w{size[0],    size[1],    kernel[0],   kernel[1],  stride[0], stride[1],
+                         padding[0], padding[1], dilation[0], dilation[1]};
+  const int64_t planes = which.numel() / (w.out_height() * w.out_width());
+  Tensor dx = at::empty({planes, w.height * w.width}, dy.options());
+  talweg::max_pool_backward(planes, w, given.const_data_ptr<float>(),
+                            which.const_data_ptr<int8_t>(), dx.mutable_data_ptr<float>());
+  return dx;
 }
 
 }  // namespace
@@ -96,7 +115,14 @@ TORCH_LIBRARY_FRAGMENT(talweg, library) {
       "convolution_weight(Tensor dy, Tensor x, Tensor weight, int[] padding, int[] dilation, int "
       "groups) -> Tensor",
       tags);
-  library.def("scatter(Tensor index, Tensor source, int width) -> Tensor", tags);
+  library.def(
+      "max_pool(Tensor x, int[] kernel, int[] stride, int[] padding, int[] dilation) -> (Tensor, "
+      "Tensor)",
+      tags);
+  library.def(
+      "max_pool_backward(Tensor dy, Tensor taps, int[] size, int[] kernel, int[] stride, int[] "
+      "padding, int[] dilation) -> Tensor",
+      tags);
 }
 
 TORCH_LIBRARY_IMPL(talweg, CPU, library) {
@@ -104,5 +130,6 @@ TORCH_LIBRARY_IMPL(talweg, CPU, library) {
   library.impl("convolution", convolution);
   library.impl("convolution_input", convolution_input);
   library.impl("convolution_weight", convolution_weight);
-  library.impl("scatter", scatter);
+  library.impl("max_pool", max_pool);
+  library.impl("max_pool_backward", max_pool_backward);
 }

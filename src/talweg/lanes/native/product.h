@@ -53,6 +53,17 @@ inline Vector load(const float* from, int64_t count) {
 #endif
 }
 
+// Elements of x and y, which follow each other, at these places.
+inline Vector shuffled(Vector x, Vector y, Places places) {
+#if defined(__clang__)
+  Vector found;
+  for (int i = 0; i < WIDTH; i++) found[i] = places[i] < WIDTH ? x[places[i]] : y[places[i] - WIDTH];
+  return found;
+#else
+  return __builtin_shuffle(x, y, places);
+#endif
+}
+
 // A matrix in memory: element (i, j) is at data[i * row + j * column].
 struct Matrix {
   const float* data;
@@ -149,18 +160,8 @@ inline void transpose(const float* from, int64_t column, int64_t tall, int64_t w
     for (int i = 0; i < WIDTH; i++)
       if (!(i & step)) {
         const Vector x = rows[i], y = rows[i + step];
-#if defined(__clang__)
-        Vector even, odd;
-        for (int l = 0; l < WIDTH; l++) {
-          even[l] = low[l] < WIDTH ? x[low[l]] : y[low[l] - WIDTH];
-          odd[l] = high[l] < WIDTH ? x[high[l]] : y[high[l] - WIDTH];
-        }
-        rows[i] = even;
-        rows[i + step] = odd;
-#else
-        rows[i] = __builtin_shuffle(x, y, low);
-        rows[i + step] = __builtin_shuffle(x, y, high);
-#endif
+        rows[i] = shuffled(x, y, low);
+        rows[i + step] = shuffled(x, y, high);
       }
   }
 #pragma GCC unroll 16

@@ -7,10 +7,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._inductor import inductor_prims
 from torch._inductor.custom_graph_pass import CustomGraphPass, get_hash_for_files
 from torch.fx import Graph, Node
 
 aten: Any = torch.ops.aten
+POOL: Any = inductor_prims._low_memory_max_pool_with_offsets  # pyright: ignore[reportPrivateUsage]
+INDICES: Any = inductor_prims._low_memory_max_pool_offsets_to_indices  # pyright: ignore[reportPrivateUsage]
+VIEWS = (aten.view.default, aten.reshape.default, aten.permute.default)
 REPEATS = 5
 
 
@@ -90,17 +94,55 @@ def _put(graph: Graph, node: Node, target: Any, arguments: Any) -> Node:
     return new
 
 
-def _scatter(graph: Graph, node: Node) -> None:
-    """Scattering into zeros, row by row: the compiler would add each element by an atomic one."""
+def _max_pool(graph: Graph, node: Node) -> None:
+    """Max pooling, for which the compiler finds no vectors."""
+    x, *window, ceil = node.args
+    values: tuple[Tensor, Tensor] = node.meta["val"]
+    if ceil or values[0].dim() != 4 or not all(each.is_contiguous() for each in values):
+        return
+    settings: Any = [list(each) for each in window]  # type: ignore[call-overload]
+    _put(graph, node, torch.ops.talweg.max_pool.default, (x, *settings))
+
+
+def _max_pool_backward(graph: Graph, node: Node) -> None:
+    """What hands max pooling's gradient back: it adds to rows of zeros, one atomic add each."""
     into, dim, index, source = node.args
-    zeros = isinstance(into, Node) and into.target is aten.full.default and into.args[1] == 0
-    places: Tensor = index.meta["val"]  # type: ignore[union-attr]
-    values: Tensor = source.meta["val"]  # type: ignore[union-attr]
-    whole: Tensor = node.meta["val"]
-    fits = places.dim() == 2 and places.shape == values.shape and len(places) == len(whole)
-    if zeros and dim == 1 and fits:
-        ours: Any = torch.ops.talweg.scatter.default
-        _put(graph, node, ours, (index, source, whole.shape[1]))
+    assert isinstance(into, Node)
+    zeros = into.target is aten.full.default and into.args[1] == 0
+    if not zeros or dim != 1 or node.meta["val"].dim() != 2:
+        return
+    views: list[Node] = []
+    at: Any = index
+    while at.target in VIEWS:
+        views.append(at)
+        at = at.args[0]
+    if (
+        at.target is not INDICES
+        or at.args[0].args[0].target is not torch.ops.talweg.max_pool.default
+    ):
+        return
+    places: Tensor = at.meta["val"]
+    count = places.shape[-2] * places.shape[-1]
+    if node.meta["val"].shape[0] * count != places.numel() or not all(map(_keeps, views[1:])):
+        return
+    taps: Node = at.args[0]
+    with graph.inserting_before(node):
+        for view in reversed(views):
+            moved = graph.call_function(view.target, (taps, *view.args[1:]))  # type: ignore[arg-type]
+            moved.meta["val"] = view.target(taps.meta["val"], *view.args[1:])  # type: ignore[operator, misc]
+            taps = moved
+    pool: Node = at.args[0].args[0]
+    settings = (list(at.args[2]), *pool.args[1:])
+    _put(graph, node, torch.ops.talweg.max_pool_backward.default, (source, taps, *settings))
+
+
+def _keeps(view: Node) -> bool:
+    """Whether a view leaves planes, the last two dimensions, as they are."""
+    before, after = (each.meta["val"].shape for each in (view.args[0], view))  # type: ignore[union-attr]
+    if view.target is aten.permute.default:
+        last = len(before)
+        return list(view.args[1][-2:]) == [last - 2, last - 1]  # type: ignore[index, arg-type]
+    return before[-2:] == after[-2:]
 
 
 def _fits(stride: list[int], transposed: bool, weight: Node, x: Node) -> bool:
@@ -167,7 +209,8 @@ def _convolution_backward(graph: Graph, node: Node) -> None:
 
 REPLACEMENTS: dict[Any, Callable[[Graph, Node], None]] = {
     aten.bmm.default: _product,
-    aten.scatter_add.default: _scatter,
+    POOL: _max_pool,
+    aten.scatter_add.default: _max_pool_backward,
     aten.convolution.default: _convolution,
     aten.convolution_backward.default: _convolution_backward,
 }
