@@ -41,6 +41,15 @@ def usable_memory(device: torch.device | str = "cpu") -> int:
     return int(SHARE * psutil.virtual_memory().available)
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there was no memory for something."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    # The processor's allocator raises plain RuntimeErrors, in the words of Linux, then Windows.
+    said = isinstance(error, RuntimeError) and str(error)
+    return bool(said and ("can't allocate memory" in said or "not enough memory" in said))
+
+
 def in_bytes(amount: float) -> str:
     """An amount in words.
 

@@ -120,7 +120,7 @@ class Stacked:
 
     def ready(self) -> AbstractContextManager[None]:
         """See `Gradients.ready`."""
-        return _plain_attention()
+        return plain_attention()
 
     def losses(self, at: Tensor, rest: Buffers, x: Tensor, y: Tensor, grads: Tensor) -> Tensor:
         """See `Gradients.losses`."""
@@ -146,7 +146,7 @@ class Stacked:
 
 
 @contextmanager
-def _plain_attention() -> Generator[None]:
+def plain_attention() -> Generator[None]:
     """Keeps attention on kernels that can be batched, off the fused ones."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
