@@ -1,6 +1,7 @@
 """The engine: one model, one training set, and any number of lanes over them."""
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from math import inf
 
 import torch
@@ -105,7 +106,7 @@ class Engine:
         waits = compiled is None and lane_steps is None
         if compiled is None:
             compiled = lane_steps is None or lane_steps > enough
-        to_compile = self._to_compile(compiled)
+        to_compile = self.compiles = self._to_compile(compiled)
         # Threads that draw from one generator would do so in any order.
         threads = to_compile and not draws and self.device.type == "cpu"
         self._workers = Workers(torch.get_num_threads() if threads else 1)
@@ -138,6 +139,8 @@ class Engine:
                 those that diverged or were stopped counted as if they had gone on.
         """
         packs = self.packs(plan)
+        if packs.told:
+            self._say(packs.told)
         once = Once(each or _nobody, tick or _nobody)
         reader = each and self._reader(plan, once.read)
         ended: list[Ended] = []
@@ -147,7 +150,7 @@ class Engine:
             found = self._attempt(pack, plan, reader, once.tick)
             if found is None:
                 once.begin_anew()
-                self._most = packs.halve(pack, self._why_whole(plan))
+                self._most = packs.halve(pack)
                 self._say(f"out of memory: {counted(self._most, 'lane')} at a time from here on")
             else:
                 ended.append(found)
@@ -160,22 +163,32 @@ class Engine:
             merged(each.states for each in ended),
         )
 
+    def plain(self) -> "Engine":
+        """An engine of the same model and samples that never compiles, and tells nobody."""
+        other = copy(self)
+        other._say = _nobody
+        other._compiler = Compiler(False, _nobody)
+        if self._stacked is not None:
+            other._stacked = Stacked(self.module, self.layout, self.loss, (), other._compiler)
+        return other
+
     def packs(self, plan: Plan) -> Packs:
         """The lanes of a plan in packs that fit into the memory.
 
         Raises:
             UserError: If a limit was given that cannot be kept.
         """
-        groups, needs = self._together(plan), self.needs(plan)
-        limit = usable_memory(self.device) if self._memory is None else self._memory
-        whole = self._why_whole(plan)
-        workers = self._workers.count
-        packs = Packs(groups, needs, inf if whole else limit, self.width, workers, self._most)
-        told = packs.beside(limit, whole)
-        if told and self._memory is not None and packs.peak > limit:
-            raise UserError(f"{told}: allow more (memory), or choose fewer or smaller lanes")
-        if told:
-            self._say(told)
+        packs = Packs(
+            self._together(plan),
+            self.needs(plan),
+            usable_memory(self.device) if self._memory is None else self._memory,
+            self.width if self.strategy == "stacked" else 1,
+            self._workers.count,
+            self._why_whole(plan),
+            self._most,
+        )
+        if packs.peak > packs.limit and self._memory is not None:
+            raise UserError(f"{packs.told}: allow more (memory), or choose fewer or smaller lanes")
         return packs
 
     def needs(self, plan: Plan) -> Needs:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from math import inf
 
 from talweg.core import UserError, counted, in_bytes
 from talweg.lanes.evaluate import Reading
@@ -21,13 +22,17 @@ class Packs:
         limit: Bytes that they may take.
         width: Lanes that go through the model together.
         workers: How many such chunks do so side by side.
+        why: Why the lanes of a group cannot be split; empty if they can.
         most: Lanes in a pack, at most; None for as many as fit.
 
     Attributes:
         width: As given, or fewer if so many do not fit.
+        side_by_side: Lanes that go through the model at the same time.
         sizes: Lanes in each pack.
         peak: The most bytes that a pack takes; more than the limit if one lane alone does.
         whole: The same without a limit.
+        limit: As given.
+        told: What is to be told of them; empty if there is nothing.
 
     Iterating gives the packs that are left.
     """
@@ -36,65 +41,61 @@ class Packs:
         self,
         groups: Sequence[Sequence[Lane]],
         needs: Needs,
-        limit: float,
+        limit: int,
         width: int,
         workers: int,
+        why: str = "",
         most: int | None = None,
     ) -> None:
+        self.limit, self._why = limit, why
+        bound = inf if why else limit
         at_once = width * workers
         self.whole = max(needs.peak(group, at_once) for group in groups)
         largest = needs.largest([lane for group in groups for lane in group])
         sizes = range(min(width, max(map(len, groups))), 0, -1)
-        unit = next((n for n in sizes if needs.peak([largest] * n, n) <= limit), 0)
-        if self.whole > limit and unit < sizes[0]:
+        unit = next((n for n in sizes if needs.peak([largest] * n, n) <= bound), 0)
+        if self.whole > bound and unit < sizes[0]:
             width = max(unit, 1)
         # A pack of fewer chunks than there are workers leaves some of them idle.
         side_by_side = width * workers
         too_many = most is not None and most < side_by_side
-        if too_many or needs.peak([largest] * side_by_side, side_by_side) > limit:
+        if too_many or needs.peak([largest] * side_by_side, side_by_side) > bound:
             side_by_side = width
 
         def fit(lanes: Sequence[Lane]) -> bool:
             small = most is None or len(lanes) <= most
-            return small and needs.peak(lanes, width * workers) <= limit
+            return small and needs.peak(lanes, width * workers) <= bound
 
-        self.width = width
-        self._lanes = [len(group) for group in groups]
+        self.width, self.side_by_side = width, side_by_side
         self._left: list[Sequence[Lane]] = []
         for group in groups:
-            whole = most is None and self.whole <= limit
+            whole = most is None and self.whole <= bound
             self._left += [group] if whole else _filled(group, side_by_side, fit)
         self.sizes = [len(pack) for pack in self._left]
         self.peak = max(needs.peak(pack, width * workers) for pack in self._left)
+        self.told = self._telling(max(map(len, groups)))
 
     def __iter__(self) -> Iterator[Sequence[Lane]]:
         while self._left:
             yield self._left.pop(0)
 
-    def beside(self, limit: float, whole: str) -> str:
-        """What is to be told of the packs beside a limit; empty if there is nothing.
-
-        Args:
-            limit: Bytes.
-            whole: Why lanes are not split, although they may take more; empty if they are.
-        """
-        lanes = counted(max(self._lanes), "lane")
+    def _telling(self, lanes: int) -> str:
         takes = f"take {in_bytes(self.whole)}"
-        allowed = in_bytes(limit)
-        if whole and self.whole > limit:
-            return f"{whole} keeps {lanes} at once, which {takes}, more than {allowed}"
-        if whole or self.whole <= limit:
+        allowed = in_bytes(self.limit)
+        some = counted(lanes, "lane")
+        if self.whole <= self.limit:
             return ""
-        if self.peak > limit:
+        if self._why:
+            return f"{self._why} keeps {some} at once, which {takes}, more than {allowed}"
+        if self.peak > self.limit:
             return f"one lane alone takes {in_bytes(self.peak)}, more than {allowed}"
-        return f"{lanes} {takes}: {max(self.sizes)} at a time, to keep below {allowed}"
+        return f"{some} {takes}: {max(self.sizes)} at a time, to keep below {allowed}"
 
-    def halve(self, pack: Sequence[Lane], whole: str) -> int:
+    def halve(self, pack: Sequence[Lane]) -> int:
         """Puts a pack for which there was no memory back in halves, and halves those to come.
 
         Args:
             pack: The pack.
-            whole: Why lanes cannot be split; empty if they can.
 
         Returns:
             Lanes in a pack from now on, at most.
@@ -102,9 +103,9 @@ class Packs:
         Raises:
             UserError: If they cannot, or if it was a single lane.
         """
-        if whole:
+        if self._why:
             lanes = counted(len(pack), "lane")
-            raise UserError(f"out of memory: {whole} keeps {lanes} at once; choose fewer")
+            raise UserError(f"out of memory: {self._why} keeps {lanes} at once; choose fewer")
         if len(pack) == 1:
             raise UserError("out of memory with a single lane: choose a smaller model or batch")
         chunks = -(-len(pack) // self.width)
