@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from talweg.cli.forecasting import show_forecast
-from talweg.cli.options import batch, numbers, subject_of, whole_numbers
+from talweg.cli.options import MEMORY, batch, numbers, subject_of, whole_numbers
 from talweg.cli.ranking import as_values, show
 from talweg.core import UserError, split_calls
 from talweg.study import forecast, prepare, run
@@ -98,10 +98,7 @@ def compare(
     ] = False,
     memory: Annotated[
         str | None,
-        typer.Option(
-            help="What data and lanes may take, such as 2G: larger tables stay on disk, more lanes "
-            "wait for others."
-        ),
+        typer.Option(help=MEMORY),
     ] = None,
     dry_run: Annotated[
         bool,
