@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from tests.lanes.common import small
+from tests.lanes.common import needs_compiler, small
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
@@ -121,9 +121,24 @@ def test_packs_keep_below_the_limit_and_change_no_number(data: tuple[Tensor, Ten
     torch.testing.assert_close(found.losses, expected.losses, equal_nan=True, **close)
 
 
+@needs_compiler
+def test_compiled_packs_get_the_same_numbers(data: tuple[Tensor, Tensor]):
+    chosen = [rules.Adam(lr=0.01), rules.SGD(lr=0.1)] * 20
+    options = {"steps": STEPS, "batch_size": BATCH, "compile": True, "strategy": "stacked"}
+    whole, packed = (
+        lanes.train(small, data, chosen, [3] * 40, memory=memory, **options)
+        for memory in ("1G", "200k")
+    )
+    assert any("at a time, to keep below 200 kB" in note for note in packed.notes)
+    assert sum(note.startswith("compiling") for note in packed.notes) == 1
+    assert torch.equal(whole.losses, packed.losses)
+
+
 def test_a_limit_too_small_for_one_lane_is_refused(data: tuple[Tensor, Tensor]):
     engine = engine_of(small, Samples(*data), memory=1000)
-    with pytest.raises(UserError, match=r"one lane alone takes .* kB, more than 1.0 kB: allow"):
+    with pytest.raises(
+        UserError, match=r"one lane alone takes .* of it for all lanes\), more than 1.0 kB: allow"
+    ):
         engine.train(plan_of())
 
 

@@ -144,7 +144,9 @@ class Engine:
         once = Once(each or _nobody, tick or _nobody)
         reader = each and self._reader(plan, once.read)
         ended: list[Ended] = []
+        started = self._compiler.has_started
         for pack in packs:
+            self._compiler.rewind(started)
             self.width = packs.width
             once.begin()
             found = self._attempt(pack, plan, reader, once.tick)

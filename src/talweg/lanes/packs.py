@@ -73,13 +73,13 @@ class Packs:
             self._left += [group] if whole else _filled(group, side_by_side, fit)
         self.sizes = [len(pack) for pack in self._left]
         self.peak = max(needs.peak(pack, width * workers) for pack in self._left)
-        self.told = self._telling(max(map(len, groups)))
+        self.told = self._telling(max(map(len, groups)), needs.shared)
 
     def __iter__(self) -> Iterator[Sequence[Lane]]:
         while self._left:
             yield self._left.pop(0)
 
-    def _telling(self, lanes: int) -> str:
+    def _telling(self, lanes: int, shared: int) -> str:
         takes = f"take {in_bytes(self.whole)}"
         allowed = in_bytes(self.limit)
         some = counted(lanes, "lane")
@@ -88,7 +88,8 @@ class Packs:
         if self._why:
             return f"{self._why} keeps {some} at once, which {takes}, more than {allowed}"
         if self.peak > self.limit:
-            return f"one lane alone takes {in_bytes(self.peak)}, more than {allowed}"
+            one = f"one lane alone takes {in_bytes(self.peak)}"
+            return f"{one} ({in_bytes(shared)} of it for all lanes), more than {allowed}"
         return f"{some} {takes}: {max(self.sizes)} at a time, to keep below {allowed}"
 
     def halve(self, pack: Sequence[Lane]) -> int:
