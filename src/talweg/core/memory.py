@@ -37,7 +37,8 @@ def memory_size(value: str | int) -> int:
 def usable_memory(device: torch.device | str = "cpu") -> int:
     """The bytes that may be used on a device unless told otherwise: 80% of what is free."""
     if torch.device(device).type == "cuda":
-        return int(SHARE * torch.cuda.mem_get_info(device)[0])
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(SHARE * (torch.cuda.mem_get_info(device)[0] + kept))
     return int(SHARE * psutil.virtual_memory().available)
 
 
