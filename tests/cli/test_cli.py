@@ -73,6 +73,48 @@ def test_json_is_all_that_standard_output_holds(tmp_path: Path):
     assert (tmp_path / result["report"]).is_file()
 
 
+def test_a_dry_run_says_what_would_be_trained_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    asked = ["talweg", "compare", "wine", *QUICK, "--dry-run", "--memory", "1G"]
+    monkeypatch.setattr(sys, "argv", asked)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert "tuning: 2 contenders × 2 rates × 2 seeds: 8 lanes" in shown
+    assert "then: 2 contenders × 2 fresh seeds: 4 lanes" in shown
+    for name in ("parameters", "state", "buffers", "results", "gradients", "activations"):
+        assert f"largest lane: {name}" in shown
+    assert "1.0 GB" in shown
+    assert "time: about " in shown
+    monkeypatch.setattr(sys, "argv", [*asked, "--json"])
+    with pytest.raises(SystemExit):
+        main()
+    values = json.loads(capsys.readouterr().out)
+    assert values["parts"][0]["allowed"] == 1_000_000_000
+    assert values["parts"][0]["each"]["gradients"] == 4 * values["parts"][0]["parameters"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_lanes_that_do_not_fit_wait_and_the_result_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    results: list[dict[str, object]] = []
+    for memory in ("1G", "10M"):
+        options = ["--tune-seeds", "4", "--memory", memory, "--out", memory, "--json"]
+        monkeypatch.setattr(sys, "argv", ["talweg", "compare", "wine", *QUICK, *options])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        shown = capsys.readouterr()
+        assert ended.value.code == 0, shown.err
+        assert ("at a time, to keep below 10 MB" in shown.err) == (memory == "10M")
+        results.append(json.loads(shown.out)["ranking"])
+    assert results[0] == results[1]
+
+
 BRANCHING = """
 import torch
 
@@ -127,6 +169,7 @@ def test_a_model_whose_path_depends_on_the_data_is_compared_one_lane_after_anoth
         (["compare", "wine", "--lrs", "fast"], "lrs must be numbers"),
         (["compare", "wine", "--hidden", "a,b"], "hidden must be whole numbers"),
         (["compare", "wine", "--memory", "much"], "memory must be an amount such as 300M"),
+        (["compare", "wine", "--memory", "300k"], "one lane alone takes"),
         (["compare", "."], "is a folder without a .parquet file"),
         (["compare", "wine", "--batch-size", "some"], "batch_size must be a whole number or full"),
         (["compare", "wine", "--epohs", "3"], "--epochs"),

@@ -1,15 +1,17 @@
 """`talweg compare`: its options."""
 
 import json
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from talweg.cli.options import batch, numbers, subject_of, whole_numbers
+from talweg.cli.forecasting import show_forecast
+from talweg.cli.options import MEMORY, batch, numbers, subject_of, whole_numbers
 from talweg.cli.ranking import as_values, show
 from talweg.core import UserError, split_calls
-from talweg.study import compare as run_study
+from talweg.study import forecast, prepare, run
 
 
 def compare(
@@ -96,15 +98,19 @@ def compare(
     ] = False,
     memory: Annotated[
         str | None,
-        typer.Option(help="What the process may take, such as 2G; larger tables stay on disk."),
+        typer.Option(help=MEMORY),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Only say what would be trained, its memory and its time."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> int:
     """Train every rule × learning rate × seed at once and say which rule wins."""
     chosen_model, chosen_data = subject_of("compare", subject, model, data)
     sizes = [batch(size.strip()) for size in batch_size.split(",")]
-    study = run_study(
+    prepared = prepare(
         chosen_model,
         chosen_data,
         models=None if models is None else split_calls(models),
@@ -123,8 +129,6 @@ def compare(
         schedules=None if schedules is None else split_calls(schedules),
         target=target,
         device=device,
-        out=out,
-        progress=not quiet,
         reach=reach,
         hidden=None if hidden is None else whole_numbers("hidden", hidden),
         layers=layers,
@@ -138,6 +142,14 @@ def compare(
         prune=prune,
         memory=memory,
     )
+    if dry_run:
+        expected = forecast(prepared)
+        if as_json:
+            typer.echo(json.dumps(asdict(expected), indent=1))
+        else:
+            show_forecast(expected, Console())
+        return 0
+    study = run(prepared, out, progress=not quiet)
     if as_json:
         typer.echo(json.dumps(as_values(study), indent=1, allow_nan=False))
     else:

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from talweg.cli.options import batch, numbers, subject_of
+from talweg.cli.options import MEMORY, batch, numbers, subject_of
 from talweg.rates import FoundRate, find_lr
 from talweg.study import words
 
@@ -40,7 +40,7 @@ def find(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …")] = None,
     memory: Annotated[
         str | None,
-        typer.Option(help="What the process may take, such as 2G; larger tables stay on disk."),
+        typer.Option(help=MEMORY),
     ] = None,
     out: Annotated[str | None, typer.Option(help="Draw it: an HTML file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,

@@ -3,6 +3,11 @@
 from talweg.core import UserError
 from talweg.models import MODELS
 
+MEMORY = (
+    "What data and lanes may take, such as 2G: larger tables stay on disk, more lanes wait for "
+    "others. Default: 80% of what is free."
+)
+
 
 def subject_of(command: str, subject: str, model: str | None, data: str | None) -> tuple[str, str]:
     """``(model, data)`` from the argument, which may be either, and the two options.

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from talweg.core.memory import is_out_of_memory
 from talweg.core.wording import first_line
 
 
@@ -88,11 +89,16 @@ class Compiled:
 
         Args:
             arguments: Of the kinds to come; a function that works in place changes them.
+
+        Raises:
+            Exception: If there was no memory for the trial, which says nothing of the function.
         """
         try:
             with _quiet():
                 self._compiled(*arguments)
         except Exception as error:
+            if is_out_of_memory(error):
+                raise
             self.failure = first_line(error, 160)
         self.tried = True
 

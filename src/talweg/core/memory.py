@@ -37,8 +37,18 @@ def memory_size(value: str | int) -> int:
 def usable_memory(device: torch.device | str = "cpu") -> int:
     """The bytes that may be used on a device unless told otherwise: 80% of what is free."""
     if torch.device(device).type == "cuda":
-        return int(SHARE * torch.cuda.mem_get_info(device)[0])
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(SHARE * (torch.cuda.mem_get_info(device)[0] + kept))
     return int(SHARE * psutil.virtual_memory().available)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there was no memory for something."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    # The processor's allocator raises plain RuntimeErrors, in the words of Linux, then Windows.
+    said = isinstance(error, RuntimeError) and str(error)
+    return bool(said and ("can't allocate memory" in said or "not enough memory" in said))
 
 
 def in_bytes(amount: float) -> str:

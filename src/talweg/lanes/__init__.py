@@ -9,7 +9,21 @@ from talweg.lanes.asked import schedules_of
 from talweg.lanes.engine import Engine
 from talweg.lanes.evaluate import Reading
 from talweg.lanes.interrupts import one_interrupt
+from talweg.lanes.memory import Footprint
 from talweg.lanes.plan import Plan, Result
+from talweg.lanes.rehearsal import Pace, pace_of
 from talweg.lanes.train import Run, train
 
-__all__ = ["Engine", "Plan", "Reading", "Result", "Run", "one_interrupt", "schedules_of", "train"]
+__all__ = [
+    "Engine",
+    "Footprint",
+    "Pace",
+    "Plan",
+    "Reading",
+    "Result",
+    "Run",
+    "one_interrupt",
+    "pace_of",
+    "schedules_of",
+    "train",
+]

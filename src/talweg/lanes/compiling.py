@@ -45,7 +45,7 @@ class Compiler:
         self._say = say
         self._wait = wait
         self._workers = workers
-        self._started = False
+        self._started = self._told = False
         self._complained = False
 
     def made(self, lane_steps: int) -> None:
@@ -58,7 +58,17 @@ class Compiler:
         """Functions are compiled at their next call, if that is wanted."""
         if self._wanted and not self._started:
             self._started = True
-            self._say("compiling: a few seconds, half a minute the first time on a machine")
+            if not self._told:
+                self._say("compiling: a few seconds, half a minute the first time on a machine")
+            self._told = True
+
+    def rewind(self, started: bool) -> None:
+        """Told that other lanes begin, which get the same numbers if they begin the same way.
+
+        Args:
+            started: Whether functions had been compiled when the first of them began.
+        """
+        self._started = started
 
     def __call__(self, plain: Callable[..., Any], dynamic: bool, key: Hashable = None) -> "Either":
         """The function to call in place of ``plain``.

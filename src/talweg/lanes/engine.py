@@ -1,12 +1,21 @@
 """The engine: one model, one training set, and any number of lanes over them."""
 
-import math
 from collections.abc import Callable, Sequence
+from copy import copy
+from math import inf
 
 import torch
 from torch import Tensor, nn
 
-from talweg.core import UserError, choose, counted, missing_compiler
+from talweg.core import (
+    UserError,
+    choose,
+    counted,
+    is_out_of_memory,
+    memory_size,
+    missing_compiler,
+    usable_memory,
+)
 from talweg.data import Samples, Stored, Stream
 from talweg.lanes.ahead import FromStored
 from talweg.lanes.checks import classes_of, fitting_loss
@@ -16,8 +25,10 @@ from talweg.lanes.evaluate import Reader, Reading
 from talweg.lanes.feed import FromSamples, FromStream, Supply, cast
 from talweg.lanes.gradients import OneModule, Stacked
 from talweg.lanes.layout import layout_of
+from talweg.lanes.memory import TRIED, Needs, Scales
 from talweg.lanes.noise import Noise
-from talweg.lanes.plan import Lane, Plan, Result, seeds_among
+from talweg.lanes.packs import Once, Packs
+from talweg.lanes.plan import Ended, Lane, Plan, Result, by_structure, merged, seeds_among
 from talweg.lanes.squad import Squad, Start
 from talweg.lanes.stackable import trial_alone, why_not
 from talweg.lanes.training import Training
@@ -51,6 +62,8 @@ class Engine:
         lane_steps: Steps of all lanes that calls will make, to decide whether compiling pays; None
             if that is not known, which has it wait until it does.
         say: Told what the engine decides, one line each.
+        memory: What lanes may take on the device, without PyTorch itself; None for 80% of what is
+            free there when they begin.
     """
 
     def __init__(
@@ -67,11 +80,15 @@ class Engine:
         lane_counts: Sequence[int],
         lane_steps: int | None,
         say: Callable[[str], None],
+        memory: str | int | None = None,
     ) -> None:
+        self._memory = None if memory is None else memory_size(memory)
         if strategy not in STRATEGIES:
             raise choose("strategy", strategy, STRATEGIES)
         self.device = device_of(device)
         self.source = source
+        self._most: int | None = None
+        self._scales: Scales | None = None
         self._starts: dict[int, Start] = {}
         self.module = self._build(0)
         self.layout = layout_of(self.module)
@@ -90,7 +107,7 @@ class Engine:
         waits = compiled is None and lane_steps is None
         if compiled is None:
             compiled = lane_steps is None or lane_steps > enough
-        to_compile = self._to_compile(compiled)
+        to_compile = self.compiles = self._to_compile(compiled)
         # Threads that draw from one generator would do so in any order.
         threads = to_compile and not draws and self.device.type == "cpu"
         self._workers = Workers(torch.get_num_threads() if threads else 1)
@@ -141,37 +158,123 @@ class Engine:
             tick: Called after every few steps with the number of steps that all lanes made,
                 those that diverged or were stopped counted as if they had gone on.
         """
-        packs = [plan.lanes] if self.strategy == "stacked" else [[lane] for lane in plan.lanes]
-        supply = self._supply
-        together = [packs] if plan.stop is not None else supply.together(packs)
-        reader = each and self._reader(plan, each)
-        every = plan.read_every or self.epoch_steps or math.inf
-        found: list[tuple[list[int], Tensor]] = []
-        states: dict[int, tuple[Tensor, dict[str, Tensor]]] = {}
-        died: dict[int, int] = {}
-        stopped: dict[int, int] = {}
-        for some in together:
-            seeds = seeds_among(lane for pack in some for lane in pack)
-            squads = [self._squad(pack, plan, seeds) for pack in some]
-            feed = self._supply.feed(seeds)
-            training = Training(squads, feed, plan.steps, every, reader, plan.stop, tick or _nobody)
-            with self._workers.at_work():
-                found.append((training.lanes, training.run()))
-            for squad in squads:
-                died |= squad.died
-                stopped |= squad.stopped
-                if plan.keep:
-                    states |= squad.states()
+        packs = self.packs(plan)
+        if packs.told:
+            self._say(packs.told)
+        once = Once(each or _nobody, tick or _nobody)
+        reader = each and self._reader(plan, once.read)
+        ended: list[Ended] = []
+        started = self._compiler.has_started
+        for pack in packs:
+            self._compiler.rewind(started)
+            self.width = packs.width
+            once.begin()
+            found = self._attempt(pack, plan, reader, once.tick)
+            if found is None:
+                once.begin_anew()
+                self._most = packs.halve(pack)
+                self._say(f"out of memory: {counted(self._most, 'lane')} at a time from here on")
+            else:
+                ended.append(found)
         if isinstance(self._supply, FromStream):
-            self._say_what_came(self._supply, plan, found[0][1].shape[1])
-        return Result(self._table(plan, found), died, stopped, states)
+            self._say_what_came(self._supply, plan, ended[0].losses.shape[1])
+        return Result(
+            self._table(plan, ended),
+            merged(each.died for each in ended),
+            merged(each.stopped for each in ended),
+            merged(each.states for each in ended),
+        )
 
-    def _table(self, plan: Plan, found: Sequence[tuple[list[int], Tensor]]) -> Tensor:
+    def plain(self) -> "Engine":
+        """An engine of the same model and samples that never compiles, and tells nobody."""
+        other = copy(self)
+        other._say = _nobody
+        other._compiler = Compiler(False, _nobody)
+        if self._stacked is not None:
+            other._stacked = Stacked(self.module, self.layout, self.loss, (), other._compiler)
+        return other
+
+    def packs(self, plan: Plan) -> Packs:
+        """The lanes of a plan in packs that fit into the memory.
+
+        Raises:
+            UserError: If a limit was given that cannot be kept.
+        """
+        packs = Packs(
+            self._together(plan),
+            self.needs(plan),
+            usable_memory(self.device) if self._memory is None else self._memory,
+            self.width if self.strategy == "stacked" else 1,
+            self._workers.count,
+            self._why_whole(plan),
+            self._most,
+        )
+        if packs.peak > packs.limit and self._memory is not None:
+            raise UserError(f"{packs.told}: allow more (memory), or choose fewer or smaller lanes")
+        return packs
+
+    def needs(self, plan: Plan) -> Needs:
+        """What the lanes of a plan take."""
+        if self._scales is None:
+            start, few = self.start(plan.seeds[0]), Samples(*self._few(len(self.samples), TRIED))
+            gradients = self._stacked or OneModule(self._build(0), self.layout, self.loss)
+            self._scales = Scales(gradients, self.layout, start, few, self.batch)
+        return self._scales.needs(plan, self._workers.count)
+
+    def _why_whole(self, plan: Plan) -> str:
+        """Why all lanes must be trained at the same time; empty if they need not."""
+        if self.epoch_steps is None:
+            return "learning from a stream"
+        return "pruning" if plan.stop is not None else ""
+
+    def _together(self, plan: Plan) -> list[list[Lane]]:
+        """Lanes that get each batch before the next is made, in the order of squads."""
+        if self.strategy == "stacked":
+            return [[lane for group in by_structure(plan.lanes) for lane in group]]
+        packs = [[lane] for lane in plan.lanes]
+        together = [packs] if plan.stop is not None else self._supply.together(packs)
+        return [[lane for pack in some for lane in pack] for some in together]
+
+    def _attempt(
+        self, lanes: Sequence[Lane], plan: Plan, reader: Reader | None, tick: Callable[[int], None]
+    ) -> Ended | None:
+        """Trains lanes together; None if there was no memory for so many."""
+        try:
+            return self._train(lanes, plan, reader, tick)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        # Only here, without the error and the frames that it holds, are buffers free again.
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return None
+
+    def _train(
+        self, lanes: Sequence[Lane], plan: Plan, reader: Reader | None, tick: Callable[[int], None]
+    ) -> Ended:
+        every = plan.read_every or self.epoch_steps or inf
+        packs = [lanes] if self.strategy == "stacked" else [[lane] for lane in lanes]
+        seeds = seeds_among(lanes)
+        squads = [self._squad(pack, plan, seeds) for pack in packs]
+        feed = self._supply.feed(seeds)
+        training = Training(squads, feed, plan.steps, every, reader, plan.stop, tick)
+        with self._workers.at_work():
+            losses = training.run()
+        return Ended(
+            training.lanes,
+            losses,
+            merged(squad.died for squad in squads),
+            merged(squad.stopped for squad in squads),
+            merged(squad.states() for squad in squads) if plan.keep else {},
+        )
+
+    def _table(self, plan: Plan, ended: Sequence[Ended]) -> Tensor:
         """All losses ``[lane, step]``: of a stream as many as were made, else NaN to the end."""
-        steps = found[0][1].shape[1] if self.epoch_steps is None else plan.steps or 0
+        steps = ended[0].losses.shape[1] if self.epoch_steps is None else plan.steps or 0
         table = torch.full((len(plan.lanes), steps), torch.nan, dtype=self.layout.dtype)
-        for lanes, losses in found:
-            table[[lane - plan.first_lane for lane in lanes], : losses.shape[1]] = losses
+        for found in ended:
+            rows = [lane - plan.first_lane for lane in found.lanes]
+            table[rows, : found.losses.shape[1]] = found.losses
         return table
 
     def _say_what_came(self, stream: FromStream, plan: Plan, steps: int) -> None:
@@ -186,7 +289,7 @@ class Engine:
         scale = torch.ones(()) if plan.scale is None else plan.scale
         return Reader(
             each,
-            self.epoch_steps or math.inf,
+            self.epoch_steps or inf,
             {name: self._cast(samples) for name, samples in plan.evaluate.items()},
             self.loss,
             plan.metrics,
@@ -240,9 +343,9 @@ class Engine:
     def _cast(self, samples: Samples) -> Samples:
         return cast(samples, self.layout.dtype, self.device)
 
-    def _few(self, batch: int) -> tuple[Tensor, Tensor]:
+    def _few(self, batch: int, most: int = 8) -> tuple[Tensor, Tensor]:
         """As many samples as a batch has, but few."""
-        return self.samples.x[: min(batch, 8)], self.samples.y[: min(batch, 8)]
+        return self.samples.x[: min(batch, most)], self.samples.y[: min(batch, most)]
 
     def _check_seeds(self) -> None:
         """Complains of a model that is the same object for every seed; says if all start alike."""
@@ -345,5 +448,5 @@ def choose_width(
     return min(range(max(aim * 3 // 4, 1), aim * 5 // 4 + 1), key=time)
 
 
-def _nobody(_steps: int) -> None:
-    """Told of steps if nobody else is."""
+def _nobody(_told: object) -> None:
+    """Told of steps and readings if nobody else is."""

@@ -129,7 +129,7 @@ class Stacked:
 
     def ready(self) -> AbstractContextManager[None]:
         """See `Gradients.ready`."""
-        return _plain_attention()
+        return plain_attention()
 
     def stepper(self, at: Tensor, rest: Buffers, grads: Tensor) -> Stepper:
         """See `Gradients.stepper`."""
@@ -160,7 +160,7 @@ class Stacked:
 
 
 @contextmanager
-def _plain_attention() -> Generator[None]:
+def plain_attention() -> Generator[None]:
     """Keeps attention on kernels that can be batched, off the fused ones."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from torch import Tensor
 
@@ -10,6 +10,8 @@ from talweg.core import Rule, UserError, whole_number
 from talweg.data import Samples
 from talweg.metrics import Metric
 from talweg.schedules import Schedule
+
+T = TypeVar("T")
 
 
 class Lane(NamedTuple):
@@ -87,6 +89,37 @@ class Result:
     died: dict[int, int]
     stopped: dict[int, int]
     states: dict[int, tuple[Tensor, dict[str, Tensor]]]
+
+
+class Ended(NamedTuple):
+    """What came of some lanes of a plan: as in `Result`, and who they are.
+
+    Args:
+        lanes: Their numbers.
+        losses: ``[lane, step]``.
+        died: Lane → step.
+        stopped: Lane → steps.
+        states: Lane → what it ended with.
+    """
+
+    lanes: list[int]
+    losses: Tensor
+    died: dict[int, int]
+    stopped: dict[int, int]
+    states: dict[int, tuple[Tensor, dict[str, Tensor]]]
+
+
+def merged(parts: Iterable[Mapping[int, T]]) -> dict[int, T]:
+    """What is known of lanes, from what is known of some each."""
+    return {lane: value for part in parts for lane, value in part.items()}
+
+
+def by_structure(lanes: Iterable[Lane]) -> list[list[Lane]]:
+    """Lanes whose rules share one structure, in the order of the first of each."""
+    groups: dict[tuple[object, ...], list[Lane]] = {}
+    for lane in lanes:
+        groups.setdefault(lane.rule.structure, []).append(lane)
+    return list(groups.values())
 
 
 def seeds_among(lanes: Iterable[Lane]) -> list[int]:

@@ -12,8 +12,8 @@ from talweg.lanes.feed import Batch
 from talweg.lanes.gradients import Buffers, Gradients
 from talweg.lanes.layout import Layout
 from talweg.lanes.noise import Noise
-from talweg.lanes.plan import Lane
-from talweg.lanes.updates import Group
+from talweg.lanes.plan import Lane, by_structure
+from talweg.lanes.updates import Group, moved_up
 from talweg.lanes.workers import Workers
 from talweg.schedules import Span
 
@@ -62,10 +62,8 @@ class Squad:
         self._compiler = compiler
         self._noise = noise
         self._workers = workers
-        groups: dict[tuple[object, ...], list[Lane]] = {}
-        for lane in lanes:
-            groups.setdefault(lane.rule.structure, []).append(lane)
-        ordered = [lane for group in groups.values() for lane in group]
+        groups = by_structure(lanes)
+        ordered = [lane for group in groups for lane in group]
         self.lanes = [lane.number for lane in ordered]
         self.size = len(lanes)
         place = {seed: i for i, seed in enumerate(starts)}
@@ -77,7 +75,7 @@ class Squad:
         self._groups: list[Group] = []
         shapes = [slot.shape for slot in layout.slots]
         row = 0
-        for members in groups.values():
+        for members in groups:
             at = self._at[row : row + len(members)]
             self._groups.append(Group(members, span, shapes, at, compiler))
             row += len(members)
@@ -209,20 +207,20 @@ class Squad:
         self._compact([row for row, lane in enumerate(self.lanes) if lane not in lanes])
 
     def _compact(self, alive: list[int]) -> None:
+        """Moves the rows of these lanes up over the others, which takes no further memory."""
         lanes = [self.lanes[row] for row in alive]
-        filled = [*alive, *[alive[0] if alive else 0] * (-len(alive) % self._width)]
-        index = torch.tensor(filled, dtype=torch.long, device=self._at.device)
+        filled = len(alive) + -len(alive) % self._width
+        self._at = moved_up(self._at, alive, filled)
+        self._rest = {name: moved_up(value, alive, filled) for name, value in self._rest.items()}
         groups, self._groups = self._groups, []
-        at = self._at[index]
-        self._rest = {name: value[index] for name, value in self._rest.items()}
         keeping = set(lanes)
         row = 0
         for group in groups:
             rows = [i for i, lane in enumerate(group.lanes) if lane in keeping]
             if rows:
-                self._groups.append(group.keep(rows, at[row : row + len(rows)]))
+                group.keep(rows, self._at[row : row + len(rows)])
+                self._groups.append(group)
             row += len(rows)
-        self._at = at
         self.lanes = lanes
         self._after_allocation()
 

@@ -130,9 +130,9 @@ def train(
         metrics: What to evaluate there besides the loss.
         each: Called with a `Reading` before the first step, after each ``read_every`` steps or
             epoch, and after the last step.
-        memory: What the process may take in all, such as ``"2G"``; None for 80% of what is free.
-            See `talweg.data.load`: what does not fit is read from disk batch by batch, each batch
-            once for all lanes of a seed.
+        memory: A limit such as ``"2G"``, on the whole process while data is read, and on what
+            lanes hold and compute with, PyTorch itself not counted; None for 80% of what is free.
+            Data beyond it stays on disk (see `talweg.data.load`), lanes beyond it wait for others.
 
     Raises:
         UserError: For input that cannot be used, in one line.
@@ -164,6 +164,7 @@ def train(
         lane_counts=[len(chosen)],
         lane_steps=None if total is None else len(chosen) * total,
         say=notes.append,
+        memory=memory,
     )
     plan = Plan(
         chosen,

@@ -57,15 +57,10 @@ class Group:
         at: Tensor,
         compiler: Compiler,
     ) -> None:
-        self.lanes = [lane.number for lane in members]
-        self._members = members
         self._span = span
         self._shapes = shapes
-        self._rule = on_rows(stack([lane.rule for lane in members], at.device), shapes)
-        followed = [lane.schedules for lane in members]
-        self._scheduled = Scheduled(self._rule, followed, span, at.device)
         self._compiler = compiler
-        self._updates: dict[object, Update] = {}
+        self._take(members, at.device)
         self._first = 0
         self._columns: dict[str, Tensor] = {}
         self._prepared = 0
@@ -151,21 +146,35 @@ class Group:
         scalars = {name: column[-1] for name, column in self._columns.items()}
         return self._rule.output(self.params, self.state, scalars)
 
-    def keep(self, rows: Sequence[int], at: Tensor) -> "Group":
-        """The group of the given rows only, with ``at`` as its new place in the buffers."""
+    def keep(self, rows: Sequence[int], at: Tensor) -> None:
+        """Leaves the given rows only, ascending, with ``at`` as their new place in the buffers."""
+        count = len(rows)
+        self._take([self._members[row] for row in rows], at.device)
+        self.params = moved_up(self.params, rows, count) if self._rule.looks_ahead else at
+        self.state = {name: moved_up(value, rows, count) for name, value in self.state.items()}
         index = torch.tensor(rows, dtype=torch.long, device=at.device)
-        params = self.params[index]
-        state = {name: value[index] for name, value in self.state.items()}
-        at.copy_(params)
-        kept = Group(
-            [self._members[row] for row in rows],
-            self._span,
-            self._shapes,
-            at,
-            self._compiler,
-        )
-        kept.state = state
-        kept._columns = {name: column[:, index] for name, column in self._columns.items()}
-        kept._prepared = self._prepared
-        kept._memory = {name: value[index] for name, value in self._memory.items()}
-        return kept
+        self._columns = {name: column[:, index] for name, column in self._columns.items()}
+        self._memory = {name: value[index] for name, value in self._memory.items()}
+
+    def _take(self, members: Sequence[Lane], device: torch.device) -> None:
+        self.lanes = [lane.number for lane in members]
+        self._members = members
+        self._rule = on_rows(stack([lane.rule for lane in members], device), self._shapes)
+        followed = [lane.schedules for lane in members]
+        self._scheduled = Scheduled(self._rule, followed, self._span, device)
+        self._updates: dict[object, Update] = {}
+
+
+def moved_up(values: Tensor, rows: Sequence[int], count: int) -> Tensor:
+    """Rows ``[row, …]`` moved to the front in place; the first of ``count``, the rest like row 0.
+
+    Args:
+        values: All rows.
+        rows: Which of them, ascending.
+        count: How many to give, at least those.
+    """
+    for new, old in enumerate(rows):
+        if new != old:
+            values[new].copy_(values[old])
+    values[len(rows) : count] = values[:1]
+    return values[:count]

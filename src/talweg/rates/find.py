@@ -62,7 +62,7 @@ def find_lr(
         progress: Whether to show any.
         target: The column to predict, where the data does not say.
         strategy: ``"auto"``, ``"stacked"`` or ``"serial"``.
-        memory: What the process may take in all; see `talweg.data.load`.
+        memory: A limit on what data and lanes take, such as ``"2G"``; see `lanes.train`.
 
     Returns:
         What was found. Ctrl-C ends the search with what it knows by then, if every rate was tried
@@ -97,6 +97,7 @@ def find_lr(
         lane_counts=lane_counts,
         lane_steps=sum(lane_counts) * steps,
         say=lambda _line: None,
+        memory=memory,
     )
     interrupted, made = False, steps
     with watched("trying rates", sum(lane_counts) * steps, progress) as tick:

@@ -8,29 +8,22 @@ on the test part, which nothing before has seen.
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
 
-from talweg.core import UserError, check_flag, whole_number
-from talweg.data import Splits, split
-from talweg.data import load as load_data
 from talweg.lanes import one_interrupt
-from talweg.lanes.checks import sizes_of
 from talweg.losses import Loss, PerSample
 from talweg.metrics import Metric
-from talweg.models import MODELS, Model, ModelSource, ready_source, source_of
+from talweg.models import Model
 from talweg.schedules import Schedule
-from talweg.study import asking
 from talweg.study.asking import Models, OneRule, Rates, Schedules
-from talweg.study.contenders import ACTIVATION, BATCH, MODEL, RULE, SCHEDULE, Contender, cross
 from talweg.study.folder import RunFolder
-from talweg.study.live import Board, Display, Log
+from talweg.study.live import Board, Display
+from talweg.study.preparing import Prepared, prepare
 from talweg.study.record import new_record
 from talweg.study.result import Study, load
 from talweg.study.runner import Runner
-from talweg.study.teams import teams_of
 
 TUNE_SEEDS_FROM = 1000
 """Tuning seeds start here, or past the final ones, which start at 0: no seed is used in both."""
@@ -122,8 +115,9 @@ def compare(
         prune: Whether to stop, in tuning, the rates that are behind others of their contender: a
             quarter of tuning's steps is saved, and less is known of the rates that lost. See
             docs/protocol.md.
-        memory: What the process may take in all, such as ``"2G"``; None for 80% of what is free.
-            Tables that do not fit are read from disk batch by batch; see `talweg.data.load`.
+        memory: A limit such as ``"2G"``, on the whole process while data is read, and on what
+            lanes hold and compute with, PyTorch itself not counted; None for 80% of what is free.
+            Data beyond it stays on disk (see `talweg.data.load`), lanes beyond it wait for others.
 
     Returns:
         The study. After Ctrl-C it holds what was done by then; see `Study.partial`.
@@ -131,88 +125,59 @@ def compare(
     Raises:
         UserError: For input that cannot be used, in one line, before anything is written.
     """
-    seeds = whole_number("seeds", seeds)
-    tune_seeds = whole_number("tune_seeds", tune_seeds)
-    epochs, steps = asking.length_of(epochs, steps)
-    split_seed = whole_number("split_seed", split_seed, at_least=0)
-    check_flag("scale", scale)
-    check_flag("drop_last", drop_last)
-    check_flag("prune", prune)
-    if isinstance(target, float):
-        raise UserError(
-            f"target is the column to predict; for a score to reach, pass reach={target}"
-        )
-    rule_levels = asking.rule_levels(rules)
-    chosen = {level.name: level.value for level in rule_levels}
-    grids = asking.grids_of(list(chosen.values()), lrs)
-    schedule_levels = asking.schedule_levels(schedule, schedules)
-    model_levels = asking.model_levels(model, models)
-    activation_levels = asking.activation_levels(activation, activations)
-    loaded = load_data(data, target=target, kind=kind, missing=missing, memory=memory)
-    splits = split(loaded, seed=split_seed, scale=scale, fractions=fractions)
-    name = loaded.name
-    del loaded  # what was split is not needed any more, and may be most of the memory
-    metrics = asking.metrics_to_take(metric, splits.kind)
-    asking.check_scores(metrics[0], splits)
-    reach = asking.reach_of(reach, metrics[0])
-    factors = {
-        MODEL: model_levels,
-        **({} if activation_levels is None else {ACTIVATION: activation_levels}),
-        BATCH: asking.batch_levels(batch_size, batch_sizes, len(splits.train)),
-        SCHEDULE: schedule_levels,
-        RULE: rule_levels,
-    }
-    contenders = cross(factors, grids)
-    units = asking.units_of(hidden)
-    among = len(model_levels) > 1
-    layers = None if layers is None else whole_number("layers", layers)
-    asking.check_crossing(model_levels, activation_levels, units, layers)
-    log = Log()
-    teams = teams_of(
-        contenders,
-        splits.train,
-        source=lambda contender: _source(contender, splits, units, layers, among),
+    prepared = prepare(
+        model=model,
+        data=data,
+        rules=rules,
+        lrs=lrs,
+        seeds=seeds,
+        tune_seeds=tune_seeds,
         epochs=epochs,
-        steps=steps,
-        drop_last=drop_last,
-        seeds=(tune_seeds, seeds),
-        prune=prune,
-        say=log,
-        loss=asking.loss_of(loss, splits.kind),
-        strategy=strategy,
+        batch_size=batch_size,
+        loss=loss,
+        metric=metric,
+        schedule=schedule,
+        target=target,
         device=device,
-        compiled=None,
-    )
-    record = new_record(
-        name=name,
-        asked={
-            "data": name,
-            **{_plural(factor): [level.name for level in factors[factor]] for factor in factors},
-            "hidden": units,
-            "layers": layers,
-            "seeds": seeds,
-            "tune_seeds": tune_seeds,
-            "epochs": epochs,
-            "steps": steps,
-            "target": target,
-            "reach": reach,
-            "strategy": strategy,
-            "scale": scale,
-            "split_seed": split_seed,
-            "fractions": None if fractions is None else [float(share) for share in fractions],
-            "drop_last": drop_last,
-            "prune": prune,
-            "memory": memory,
-        },
-        splits=splits,
-        metric=metrics[0],
-        factors=factors,
-        teams=teams,
+        models=models,
+        activations=activations,
+        schedules=schedules,
+        batch_sizes=batch_sizes,
+        steps=steps,
         reach=reach,
+        hidden=hidden,
+        layers=layers,
+        activation=activation,
+        strategy=strategy,
+        kind=kind,
+        missing=missing,
+        scale=scale,
+        split_seed=split_seed,
+        fractions=fractions,
+        drop_last=drop_last,
+        prune=prune,
+        memory=memory,
+    )
+    return run(prepared, out, progress)
+
+
+def run(prepared: Prepared, out: str | os.PathLike[str] | None, progress: bool) -> Study:
+    """Runs a comparison that was prepared; ``out`` and ``progress`` are those of `compare`."""
+    splits, teams, log = prepared.splits, prepared.teams, prepared.log
+    record = new_record(
+        name=prepared.name,
+        asked=prepared.asked,
+        splits=splits,
+        metric=prepared.metrics[0],
+        factors=prepared.factors,
+        teams=teams,
+        reach=prepared.reach,
         log=log.lines,
     )
-    folder = RunFolder.create(out, name, record)
-    board = Board(record["task"], {each.name: each.label for each in contenders})
+    folder = RunFolder.create(out, prepared.name, record)
+    labels = {each.name: each.label for each in prepared.contenders}
+    board = Board(record["task"], labels)
+    tune_seeds, seeds = prepared.asked["tune_seeds"], prepared.asked["seeds"]
     lane_steps = sum(
         team.steps * (len(each.lrs) * tune_seeds + seeds)
         for team in teams
@@ -223,54 +188,12 @@ def compare(
             for line in (*splits.notes, *log.lines):
                 display.say(line)
             log.listeners.append(display.say)
-            runner = Runner(teams, splits, metrics, record, folder, display, interrupt.check)
+            runner = Runner(
+                teams, splits, prepared.metrics, record, folder, display, interrupt.check
+            )
             first = max(TUNE_SEEDS_FROM, seeds)
-            runner.run(range(first, first + tune_seeds), range(seeds), prune)
+            runner.run(range(first, first + tune_seeds), range(seeds), prepared.asked["prune"])
         study = load(folder.path)
-        study.rules = chosen
+        study.rules = prepared.rules
         study.report()
     return study
-
-
-def _plural(factor: str) -> str:
-    return factor.replace(" ", "_") + "s"
-
-
-def _source(
-    contender: Contender,
-    splits: Splits,
-    hidden: Sequence[int] | None,
-    layers: int | None,
-    among: bool,
-) -> ModelSource:
-    """Where a contender's models come from.
-
-    Args:
-        contender: The contender.
-        splits: What they are fitted to.
-        hidden: Units of hidden layers.
-        layers: How many there are.
-        among: Whether there are other models, which sizes and activation may be meant for.
-    """
-    model = contender.levels[MODEL].value
-    activation = contender.levels[ACTIVATION].value if ACTIVATION in contender.levels else None
-    if isinstance(model, str) and ":" not in model and not model.endswith(".py"):
-        _, outputs = sizes_of(splits.train)
-        ready = MODELS[model]
-        sized = ready.hidden is not None or not among
-        formed = ready.activation is not None or not among
-        return ready_source(
-            model,
-            splits.train.x.shape[1:],
-            max(outputs, len(splits.classes)),
-            splits.kind,
-            hidden=hidden if sized else None,
-            activation=activation if formed else None,
-            layers=layers if sized else None,
-        )
-    for name, value in (("hidden", hidden), ("layers", layers), ("activation", activation)):
-        if value is not None:
-            ready = ", ".join(MODELS)
-            raise UserError(f"{name} shapes a ready model ({ready}) and cannot change your own")
-    source = source_of(model)
-    return replace(source, name=contender.levels[MODEL].name) if among else source

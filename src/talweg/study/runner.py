@@ -2,16 +2,14 @@
 
 import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import torch
-
-from talweg.data import Samples, Splits
+from talweg.data import Splits
 from talweg.lanes import Plan, Reading, Result
 from talweg.metrics import Metric
-from talweg.study.contenders import SCHEDULE, Contender
+from talweg.study.contenders import Contender
 from talweg.study.folder import RunFolder, read_metrics
 from talweg.study.history import History, Lane
 from talweg.study.live import Display
@@ -103,8 +101,7 @@ class Runner:
             for team in self._teams
         ]
         for team, lanes in zip(self._teams, self._numbered("tune", "tuning", chosen), strict=True):
-            held_out = {"validation": self._splits.validation}
-            self._train(team, lanes, held_out, keep=False, prune=prune)
+            self._train(team, lanes, ["validation"], keep=False, prune=prune)
         if prune:
             self._tell_saving()
 
@@ -128,10 +125,9 @@ class Runner:
             ]
             for team in self._teams
         ]
-        held_out = {"validation": self._splits.validation, "test": self._splits.test}
         numbered = self._numbered("final", "fresh seeds", chosen)
         results = [
-            self._train(team, lanes, held_out, keep=True)
+            self._train(team, lanes, ["validation", "test"], keep=True)
             for team, lanes in zip(self._teams, numbered, strict=True)
         ]
         self._keep_winner(results)
@@ -155,25 +151,12 @@ class Runner:
         self,
         team: Team,
         lanes: Sequence[Lane],
-        held_out: Mapping[str, Samples],
+        held_out: Sequence[str],
         keep: bool,
         prune: bool = False,
     ) -> Result:
-        contenders = [self._contenders[lane.contender] for lane in lanes]
-        plan = Plan(
-            rules=[
-                each.rule.with_lr(lane.lr) for each, lane in zip(contenders, lanes, strict=True)
-            ],
-            seeds=[lane.seed for lane in lanes],
-            steps=team.steps,
-            schedules=[{"lr": each.levels[SCHEDULE].value} for each in contenders],
-            evaluate=held_out,
-            metrics=self._metrics,
-            scale=torch.tensor(self._splits.target_scale[1]),
-            first_lane=lanes[0].lane,
-            keep=keep,
-            read_every=team.read_every,
-        )
+        runs = [(self._contenders[lane.contender], lane.lr, lane.seed) for lane in lanes]
+        plan = team.plan(runs, self._splits, self._metrics, held_out, keep, lanes[0].lane)
         if prune:
             plan, read = self._pruned(team, lanes, plan)
         else:

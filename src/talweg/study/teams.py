@@ -8,9 +8,10 @@ from typing import Any
 import torch
 
 from talweg.core import UserError, first_line
-from talweg.data import BatchOrder, Samples
+from talweg.data import BatchOrder, Samples, Splits
 from talweg.diagnose import blocked_layers, gradients_by_layer
-from talweg.lanes import Engine
+from talweg.lanes import Engine, Plan
+from talweg.metrics import Metric
 from talweg.models import ModelSource
 from talweg.schedules import Span
 from talweg.study.contenders import BATCH, SCHEDULE, Contender, Level
@@ -37,6 +38,38 @@ class Team:
     contenders: tuple[Contender, ...]
     steps: int
     read_every: int | None = None
+
+    def plan(
+        self,
+        runs: Sequence[tuple[Contender, float, int]],
+        splits: Splits,
+        metrics: Sequence[Metric],
+        held_out: Sequence[str],
+        keep: bool,
+        first_lane: int = 0,
+    ) -> Plan:
+        """What the engine is asked to train.
+
+        Args:
+            runs: Contender, learning rate and seed of each lane.
+            splits: The prepared data.
+            metrics: What is measured besides the loss.
+            held_out: The parts that lanes are evaluated on.
+            keep: Whether to keep what lanes end with.
+            first_lane: The number of the first lane.
+        """
+        return Plan(
+            rules=[each.rule.with_lr(lr) for each, lr, _ in runs],
+            seeds=[seed for *_, seed in runs],
+            steps=self.steps,
+            schedules=[{"lr": each.levels[SCHEDULE].value} for each, *_ in runs],
+            evaluate={part: getattr(splits, part) for part in held_out},
+            metrics=metrics,
+            scale=torch.tensor(splits.target_scale[1]),
+            first_lane=first_lane,
+            keep=keep,
+            read_every=self.read_every,
+        )
 
     def record(self) -> list[dict[str, Any]]:
         """What study.json tells of them; plain values."""
