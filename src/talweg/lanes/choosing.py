@@ -1,4 +1,4 @@
-"""Which way of running lanes is fastest for a model on this machine: measured, then remembered."""
+"""How many lanes go together, and whether any do: for what is unclear, measured and remembered."""
 
 import hashlib
 import json
@@ -17,6 +17,10 @@ from talweg.lanes.workers import Workers
 
 TRIALS = 3
 """Timed steps of each way, after one that is not; the fastest counts."""
+FEWEST = 8
+"""Lanes in a chunk, if there are as many: each step of a chunk costs as much again to ask for."""
+CHUNK_BYTES = 2_000_000
+"""Parameters of the lanes that go through the model together: what stays in a core's cache."""
 
 
 class Timing:
@@ -97,3 +101,27 @@ def why_serial(
 
 def _shown(seconds: float) -> str:
     return f"{seconds * 1e3:.2g} ms" if seconds < 1 else f"{seconds:.2g} s"
+
+
+def choose_width(
+    lane_counts: Sequence[int], parameters: int, device: torch.device, workers: int = 1
+) -> int:
+    """How many lanes go through the model together.
+
+    On a processor, as many as keep their parameters in its cache, then the nearby number that
+    has the workers done soonest; on a GPU, all of them up to 256.
+
+    >>> choose_width([126, 35], parameters=26_122, device=torch.device("cpu"), workers=2)
+    21
+    """
+    most = max(-(-max(lane_counts) // workers), min(max(lane_counts), FEWEST))
+    aim = CHUNK_BYTES // (4 * parameters) if device.type == "cpu" else 256
+    aim = max(min(aim, 256), FEWEST)
+    if most <= aim:
+        return most
+
+    def time(width: int) -> tuple[int, int]:
+        rounds = (-(-count // (width * workers)) for count in lane_counts)
+        return sum(width * each for each in rounds), abs(width - aim)
+
+    return min(range(max(aim * 3 // 4, 1), aim * 5 // 4 + 1), key=time)

@@ -19,7 +19,7 @@ from talweg.core import (
 from talweg.data import Samples, Stored, Stream
 from talweg.lanes.ahead import FromStored
 from talweg.lanes.checks import classes_of, fitting_loss
-from talweg.lanes.choosing import Timing, remembered, why_serial
+from talweg.lanes.choosing import Timing, choose_width, remembered, why_serial
 from talweg.lanes.compiling import Compiler, keep_freed_memory, worth_compiling
 from talweg.lanes.evaluate import Reader, Reading
 from talweg.lanes.feed import FromSamples, FromStream, Supply, cast
@@ -40,10 +40,6 @@ from talweg.schedules import Span
 STRATEGIES = ("auto", "stacked", "serial")
 LONG = 1_000_000
 """What a schedule is told of the length of a run that nobody knows; see `needs_length`."""
-FEWEST = 8
-"""Lanes in a chunk, if there are as many: each step of a chunk costs as much again to ask for."""
-CHUNK_BYTES = 2_000_000
-"""Parameters of the lanes that go through the model together: what stays in a core's cache."""
 
 
 class Engine:
@@ -422,30 +418,6 @@ def device_of(device: str | torch.device | None) -> torch.device:
         usable = "cpu, cuda" if torch.cuda.is_available() else "cpu"
         raise UserError(f"device {str(device)!r} cannot be used here (usable: {usable})") from error
     return chosen
-
-
-def choose_width(
-    lane_counts: Sequence[int], parameters: int, device: torch.device, workers: int = 1
-) -> int:
-    """How many lanes go through the model together.
-
-    On a processor, as many as keep their parameters in its cache, then the nearby number that
-    has the workers done soonest; on a GPU, all of them up to 256.
-
-    >>> choose_width([126, 35], parameters=26_122, device=torch.device("cpu"), workers=2)
-    18
-    """
-    most = max(-(-max(lane_counts) // workers), min(max(lane_counts), FEWEST))
-    aim = CHUNK_BYTES // (4 * parameters) if device.type == "cpu" else 256
-    aim = max(min(aim, 256), FEWEST)
-    if most <= aim:
-        return most
-
-    def time(width: int) -> tuple[int, int]:
-        rounds = (-(-count // (width * workers)) for count in lane_counts)
-        return sum(width * each for each in rounds), abs(width - aim)
-
-    return min(range(max(aim * 3 // 4, 1), aim * 5 // 4 + 1), key=time)
 
 
 def _nobody(_told: object) -> None:

@@ -107,7 +107,7 @@ class Scales:
             # A batch counts, as each lane has one of its own.
             with Allocations() as training:
                 x, y = few.x[:batch][None].clone(), few.y[:batch][None].clone()
-                gradients.losses(at, rest, x, y, grads)
+                gradients.stepper(at, rest, grads)(x, y)
             own = few.x[:].clone()  # a model may change it
             with Allocations() as reading, plain_attention():  # fused, it hides what it takes
                 outputs = gradients.outputs(at, rest, own)
