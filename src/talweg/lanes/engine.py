@@ -138,7 +138,9 @@ class Engine:
             return why_serial(timing, stacked, alone, self.width, self._workers)
 
         told = (self.module, self.layout, self.loss.name, x.shape, self.width, self._workers.count)
-        return remembered((*told, self.device), measured)
+        reason = remembered((*told, self.device), measured)
+        self._compiler.rewind(started=False)  # as if it had been remembered: the same numbers
+        return reason
 
     def train(
         self,
