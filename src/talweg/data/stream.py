@@ -1,6 +1,6 @@
 """Samples that arrive once: streams of unknown length."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeAlias
@@ -104,7 +104,7 @@ class Stream:
                     f"the stream failed after {counted(before, 'sample')}: "
                     f"{type(error).__name__}: {first_line(error)}"
                 ) from error
-            x, y = _pair(item, before)
+            x, y = _pair(item, before, self.batched)
             kinds = self._kind(x, before), self._kind(y, before)
             first = first or kinds
             for what, now, then in zip("xy", kinds, first, strict=True):
@@ -147,12 +147,20 @@ def stream_of(source: Any) -> Stream:
     return Stream(source, isinstance(source, DataLoader) and source.batch_sampler is not None)
 
 
-def _pair(item: Any, before: int) -> tuple[Values, Values]:
+def _pair(item: Any, before: int, batched: bool) -> tuple[Values, Values]:
     if not isinstance(item, (tuple, list)) or len(item) != 2:
         what = type(item).__name__
         size = f" of {len(item)}" if isinstance(item, (tuple, list)) else ""
         raise UserError(
             f"a stream must give pairs (x, y), got {what}{size} after {counted(before, 'sample')}"
+        )
+    x = item[0]
+    if isinstance(x, Mapping) or (
+        batched and isinstance(x, (tuple, list)) and any(isinstance(own, Tensor) for own in x)
+    ):
+        raise UserError(
+            "a stream must give one input x per sample: several are taken from data in memory, "
+            "((a, b), y), or from a map-style data set"
         )
     try:
         x, y = (
