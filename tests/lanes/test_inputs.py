@@ -190,6 +190,9 @@ def test_a_tuple_of_one_tensor_per_target_is_rows():
         (Two, ({"a": A, "b": B / 0}, Y), r"x\['b'\] must be finite numbers, but hold 96 values"),
         (Two, Samples(Inputs((A, B)), Y), None),
         (Two, Pairs({"a": A, "b": ["word"] * COUNT}, Y), r"must yield \(x, y\) pairs"),
+        (Two, Pairs({"a": [A[0], B[0]] * 24, "b": B}, Y), r"must yield \(x, y\) pairs"),
+        (Two, DataLoader(Pairs((A, B), Y), batch_size=2), "a stream must give one input x per s"),
+        (Two, iter(Pairs({"a": A}, Y)), "a stream must give one input x per sample"),
         (Two, DataLoader(Pairs((A, B), Y)), "a stream must give one input x per sample"),
         (Two, DataLoader(Pairs({"a": A}, Y)), "a stream must give one input x per sample"),
         ("mlp", ((A, B), Y), r"mlp takes one input, got several \(x\[0\], x\[1\]\)"),
@@ -205,6 +208,9 @@ def test_inputs_that_cannot_be_used(model: Any, given: Any, said: str | None):
 
 
 def test_what_is_evaluated_has_the_same_inputs():
+    trained(Two, ({"a": A, "b": B}, Y), evaluate={"held": ({"b": B, "a": A}, Y)})
+    with pytest.raises(UserError, match=r"x\['mask'\] \[5\], x.* but .* x\['mask'\] \[5\] bool, x"):
+        trained(Tokens, (TOKENS, Y), evaluate={"held": ({**TOKENS, "mask": MASK.float()}, Y)})
     with pytest.raises(
         UserError, match=r"x of 'held' has samples of shape x\['a'\] \[4\], but x\["
     ):

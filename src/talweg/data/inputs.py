@@ -20,7 +20,7 @@ class Inputs:
 
     >>> x = Inputs(named={"ids": torch.zeros(3, 5, dtype=torch.int64), "bias": torch.ones(3)})
     >>> len(x), len(x[:2]), shown(x)
-    (3, 2, "x['ids'] [3, 5], x['bias'] [3]")
+    (3, 2, "x['ids'] [3, 5] int64, x['bias'] [3]")
     """
 
     positional: tuple[Tensor, ...] = ()
@@ -117,12 +117,21 @@ def for_lanes(count: int, x: X, y: Tensor) -> tuple[X, Tensor]:
 
 
 def shown(x: X, *, sample: bool = False) -> str:
-    """The shape of the input, or of each by its name.
+    """The shape of the input; or of each by its name, with its type if it is no real number.
 
     Args:
         x: The inputs.
         sample: Whether of a sample, rather than of all of them.
     """
+    return ", ".join(f"{name} {kind}".lstrip() for name, kind in kinds(x, sample=sample).items())
+
+
+def kinds(x: X, *, sample: bool = True) -> dict[str, str]:
+    """What is the same for inputs that a model can take alike; see `shown`."""
     if isinstance(x, Tensor):
-        return str(list(x.shape[sample:]))
-    return ", ".join(f"{name} {shown(own, sample=sample)}" for name, own in x.by_name.items())
+        return {"": str(list(x.shape[sample:]))}
+    return {
+        name: str(list(own.shape[sample:]))
+        + ("" if own.is_floating_point() else f" {str(own.dtype).removeprefix('torch.')}")
+        for name, own in x.by_name.items()
+    }

@@ -137,8 +137,8 @@ def tensors_of(
         return _joined(xs), torch.cat(ys)
     except (TypeError, ValueError, RuntimeError, KeyError, AttributeError) as error:
         raise UserError(
-            f"the data set must yield (x, y) pairs of numbers or tensors of one shape: "
-            f"{first_line(error)}"
+            f"the data set must yield (x, y) pairs of numbers or tensors of one shape, or "
+            f"((a, b), y) or ({{name: a}}, y) for several inputs: {first_line(error)}"
         ) from None
 
 

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from talweg.core import UserError, counted, first_line, whole_number
 from talweg.data.as_given import as_samples
-from talweg.data.memory import array_of
+from talweg.data.memory import are_several, array_of
 from talweg.data.samples import Samples
 
 Values: TypeAlias = Tensor | NDArray[Any]
@@ -154,10 +154,8 @@ def _pair(item: Any, before: int, batched: bool) -> tuple[Values, Values]:
         raise UserError(
             f"a stream must give pairs (x, y), got {what}{size} after {counted(before, 'sample')}"
         )
-    x = item[0]
-    if isinstance(x, Mapping) or (
-        batched and isinstance(x, (tuple, list)) and any(isinstance(own, Tensor) for own in x)
-    ):
+    several = tuple(item[0]) if batched and isinstance(item[0], list) else item[0]
+    if (batched or isinstance(several, Mapping)) and are_several(several, item[1]):
         raise UserError(
             "a stream must give one input x per sample: several are taken from data in memory, "
             "((a, b), y), or from a map-style data set"

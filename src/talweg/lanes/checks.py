@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from talweg.core import UserError, first_line
 from talweg.data import Samples, Stream
-from talweg.data.inputs import X, call, shown
+from talweg.data.inputs import X, call, kinds, shown
 from talweg.losses import Loss, PerSample, loss_for
 from talweg.models import MODELS, Model, ModelSource, ready_source, source_of
 
@@ -98,11 +98,14 @@ def check_alike(name: str, held_out: Samples, trained: Samples, classes: int | N
     Raises:
         UserError: If shapes or kinds of target differ, or a class is unknown.
     """
-    for what, ours, theirs in (("x", held_out.x, trained.x), ("y", held_out.y, trained.y)):
-        own, wanted = (shown(values[:1], sample=True) for values in (ours, theirs))
-        if own != wanted:
+    for what, ours, theirs in (
+        ("x", held_out.x[:1], trained.x[:1]),
+        ("y", held_out.y, trained.y),
+    ):
+        if kinds(ours) != kinds(theirs):
             raise UserError(
-                f"{what} of {name!r} has samples of shape {own}, but {wanted} is trained on"
+                f"{what} of {name!r} has samples of shape {shown(ours, sample=True)}, "
+                f"but {shown(theirs, sample=True)} is trained on"
             )
     if held_out.y.is_floating_point() != trained.y.is_floating_point():
         raise UserError(f"y of {name!r} is {held_out.y.dtype}, but {trained.y.dtype} is trained on")
