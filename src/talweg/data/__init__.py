@@ -8,6 +8,7 @@ samples make which batch.
 from talweg.data.as_given import as_samples
 from talweg.data.batches import BatchOrder
 from talweg.data.bundled import BUNDLED
+from talweg.data.inputs import Inputs
 from talweg.data.loading import load
 from talweg.data.memory import is_stream
 from talweg.data.samples import Samples
@@ -20,6 +21,7 @@ __all__ = [
     "BUNDLED",
     "BatchOrder",
     "Data",
+    "Inputs",
     "Samples",
     "Splits",
     "Stored",

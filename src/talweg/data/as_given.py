@@ -1,5 +1,6 @@
 """Samples to train on as they are given."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from talweg.core import UserError, counted
+from talweg.data.inputs import Inputs
 from talweg.data.loading import load
 from talweg.data.mapped import is_too_large, stored_of
-from talweg.data.memory import are_indices, array_of, is_frame, is_pair, tensors_of
+from talweg.data.memory import are_indices, are_several, array_of, is_frame, is_pair, tensors_of
 from talweg.data.room import allowed_memory
-from talweg.data.samples import Inputs, Samples
+from talweg.data.samples import OneInput, Samples
 from talweg.data.splits import everything
 
 
@@ -28,6 +30,10 @@ def as_samples(
     float64 stays float64: training casts it to the model's type.
     Names, files, data frames and `Data` are prepared by statistics of all rows (see `everything`).
 
+    A model that takes several inputs gets them from a tuple, ``((a, b), y)``, or by the names of
+    its arguments from a mapping, ``({"ids": a, "mask": b}, y)``; samples of a data set likewise.
+    Among several, all signed integers are indices, and true/false stays as it is.
+
     Args:
         source: What `load` takes; `Samples` are returned as they are.
         target: The target's column where the source does not say.
@@ -38,48 +44,76 @@ def as_samples(
 
     >>> as_samples(([[1.0], [2.0]], [5, 7])).y
     tensor([5, 7])
+    >>> as_samples(({"ids": [[3, 4]], "mask": [[True, False]]}, [5])).x.named["ids"]
+    tensor([[3, 4]])
     """
     if isinstance(source, Samples):
         return source
     if isinstance(source, Dataset):
         x, y = tensors_of(source)
+        several = not isinstance(x, Tensor)
     elif is_pair(source) and not is_frame(source[0]) and not isinstance(source[0], (str, Path)):
         x, y = source
+        several = are_several(x, y)
     else:
         return everything(load(source, target=target, memory=memory))
     if target is not None:
         raise UserError(f"the data has its own target; leave out target={target!r}")
-    return Samples(_features(x, allowed_memory(memory)), _target(y))
+    read = _several if several else _features
+    return Samples(read(x, allowed_memory(memory)), _target(y))
 
 
-def _features(x: Any, memory: int) -> Inputs:
+def _features(x: Any, memory: int) -> OneInput:
     if is_too_large(x, memory):
         found, wrong = stored_of(x, _exact(x.dtype, are_indices(x, x.ndim)))
-        _check_finite("features", wrong)
+        _check_finite("features", wrong, FILLS)
         return found
-    values = _numbers(x, "features")
-    return _tensor(values, "features", whole=are_indices(x, values.ndim))
+    values = _numbers(x, "features", ENCODES)
+    return _tensor(values, "features", _exact(values.dtype, are_indices(x, values.ndim)), FILLS)
+
+
+def _several(x: Any, memory: int) -> Inputs:
+    def one(key: object, values: Any) -> Tensor:
+        name = f"x[{key!r}]"
+        if is_too_large(values, memory):
+            raise UserError(f"{name} is too large for the memory: only one input can stay on disk")
+        array = _numbers(values, name)
+        is_truth = array.dtype.kind == "b"
+        return _tensor(
+            array, name, torch.bool if is_truth else _exact(array.dtype, array.dtype.kind == "i")
+        )
+
+    if not isinstance(x, Mapping):
+        return Inputs(tuple(one(place, values) for place, values in enumerate(x)))
+    named: Mapping[Any, Any] = x
+    for key in named:
+        if not isinstance(key, str):
+            raise UserError(f"inputs must be named by arguments of the model, got {key!r}")
+    return Inputs(named={key: one(key, values) for key, values in named.items()})
 
 
 def _target(y: Any) -> Tensor:
-    values = _numbers(y, "target")
-    return _tensor(values, "target", whole=values.dtype.kind in "biu")
+    values = _numbers(y, "target", ENCODES)
+    return _tensor(values, "target", _exact(values.dtype, values.dtype.kind in "biu"), FILLS)
 
 
-def _numbers(values: Any, what: str) -> np.ndarray[Any, Any]:
+ENCODES = "; talweg.data.load((X, y)) encodes text"
+FILLS = "; talweg.data.load fills missing features with their median"
+
+
+def _numbers(values: Any, what: str, tip: str = "") -> np.ndarray[Any, Any]:
     array = array_of(values, what)
     if array.dtype.kind not in "biuf" or array.ndim == 0:
         raise UserError(
             f"{what} must be an array of numbers with one row per sample, got "
-            f"{type(values).__name__} of {array.dtype} with shape {list(array.shape)}; "
-            f"talweg.data.load((X, y)) encodes text"
+            f"{type(values).__name__} of {array.dtype} with shape {list(array.shape)}{tip}"
         )
     return array
 
 
-def _tensor(array: np.ndarray[Any, Any], what: str, *, whole: bool) -> Tensor:
-    tensor = torch.tensor(np.ascontiguousarray(array)).to(_exact(array.dtype, whole))
-    _check_finite(what, int((~tensor.isfinite()).sum()))
+def _tensor(array: np.ndarray[Any, Any], what: str, dtype: torch.dtype, tip: str = "") -> Tensor:
+    tensor = torch.tensor(np.ascontiguousarray(array)).to(dtype)
+    _check_finite(what, int((~tensor.isfinite()).sum()), tip)
     return tensor
 
 
@@ -89,9 +123,9 @@ def _exact(dtype: Any, whole: bool) -> torch.dtype:
     return torch.float64 if dtype == np.float64 else torch.float32
 
 
-def _check_finite(what: str, wrong: int) -> None:
+def _check_finite(what: str, wrong: int, tip: str) -> None:
     if wrong:
         raise UserError(
             f"{what} must be finite numbers, but hold {counted(wrong, 'value')} that are not "
-            f"(NaN or infinite); talweg.data.load fills missing features with their median"
+            f"(NaN or infinite){tip}"
         )

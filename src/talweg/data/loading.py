@@ -12,7 +12,15 @@ from talweg.data.bundled import BUNDLED
 from talweg.data.files import READERS, from_file
 from talweg.data.flaws import Flaws
 from talweg.data.mapped import from_large_pair, is_large, opened
-from talweg.data.memory import from_dataset, from_frame, from_pair, is_frame, is_pair, is_stream
+from talweg.data.memory import (
+    from_dataset,
+    from_frame,
+    from_pair,
+    is_frame,
+    is_pair,
+    is_stream,
+    refuse_several,
+)
 from talweg.data.raw import Raw, from_matrix
 from talweg.data.room import allowed_memory, give_back
 from talweg.data.samples import Samples
@@ -98,9 +106,11 @@ def _read(source: Any, target: str | int | None, memory: int) -> Raw:
         return from_matrix(source, target, "the array")
     _refuse(target, type(source).__name__ if not is_pair(source) else "(X, y)")
     if isinstance(source, Samples):
+        refuse_several(source.x, source.y)
         return from_pair(source.x, source.y, "samples")
     if is_pair(source):
         x, y, name = opened(*source)
+        refuse_several(x, y)
         large = is_large(x, memory)
         return from_large_pair(x, y, name, memory) if large else from_pair(x, y, name)
     if isinstance(source, Dataset):

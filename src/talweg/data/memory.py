@@ -1,6 +1,6 @@
 """Data that is already in memory: arrays, tensors, data frames, lists, PyTorch data sets."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from talweg.core import UserError, first_line
 from talweg.data.columns import Column, column_of
+from talweg.data.inputs import Inputs
 from talweg.data.raw import Raw, fields_of, floats, from_columns, named_columns
 from talweg.data.table import Features
 from talweg.data.useful import table_of
@@ -24,6 +25,32 @@ def is_frame(source: object) -> bool:
 def is_pair(source: object) -> bool:
     """Whether something is ``(X, y)``."""
     return isinstance(source, (tuple, list)) and len(source) == 2
+
+
+def are_several(x: object, y: object) -> bool:
+    """Whether something is the inputs of a model that takes several, rather than one input.
+
+    They are in a mapping, or in a tuple of arrays or tensors. But a tuple of as many as there are
+    targets holds samples, one each, unless each of them has as many rows.
+    """
+    if isinstance(x, (Mapping, Inputs)):
+        return True
+    if not isinstance(x, tuple) or not all(isinstance(own, (Tensor, np.ndarray)) for own in x):
+        return False
+    try:
+        targets = len(y)  # type: ignore[arg-type]
+    except TypeError:
+        return True
+    return len(x) != targets or all(own.ndim and len(own) == targets for own in x)
+
+
+def refuse_several(x: object, y: object) -> None:
+    """Raises a UserError for several inputs, where only one can be used."""
+    if are_several(x, y):
+        raise UserError(
+            "several inputs per sample are taken as they are, by talweg.lanes.train and "
+            "talweg.find_lr: data to be split and scaled must have one input"
+        )
 
 
 def is_stream(source: object) -> bool:
@@ -67,6 +94,7 @@ def from_pair(x: Any, y: Any, name: str = "(X, y)") -> Raw:
 def from_dataset(dataset: Dataset[Any]) -> Raw:
     """A map-style data set of PyTorch, read once from first to last."""
     x, y = tensors_of(dataset)
+    refuse_several(x, y)
     names: Any = getattr(dataset, "classes", None)
     is_named = isinstance(names, (list, tuple)) and all(isinstance(word, str) for word in names)
     features, notes = _features(x)
@@ -79,8 +107,10 @@ def from_dataset(dataset: Dataset[Any]) -> Raw:
     )
 
 
-def tensors_of(dataset: Dataset[Any]) -> tuple[Tensor, Tensor]:
-    """All samples of a map-style data set as two tensors.
+def tensors_of(
+    dataset: Dataset[Any],
+) -> tuple[Tensor | tuple[Tensor, ...] | dict[str, Tensor], Tensor]:
+    """All samples of a map-style data set as two tensors, or as several inputs and a tensor.
 
     Raises:
         UserError: If its length is unknown or 0, or its samples are not pairs that can be stacked.
@@ -95,7 +125,7 @@ def tensors_of(dataset: Dataset[Any]) -> tuple[Tensor, Tensor]:
         raise UserError("the data set is empty")
     # A generator of its own, so that reading does not advance the user's random numbers.
     loader = DataLoader(dataset, batch_size=256, generator=torch.Generator())
-    xs: list[Tensor] = []
+    xs: list[Any] = []
     ys: list[Tensor] = []
     try:
         for batch in loader:
@@ -104,12 +134,24 @@ def tensors_of(dataset: Dataset[Any]) -> tuple[Tensor, Tensor]:
             x, y = batch
             xs.append(x)
             ys.append(y)
-        return torch.cat(xs), torch.cat(ys)
-    except (TypeError, ValueError, RuntimeError) as error:
+        return _joined(xs), torch.cat(ys)
+    except (TypeError, ValueError, RuntimeError, KeyError, AttributeError) as error:
         raise UserError(
-            f"the data set must yield (x, y) pairs of numbers or tensors of one shape: "
-            f"{first_line(error)}"
+            f"the data set must yield (x, y) pairs of numbers or tensors of one shape, or "
+            f"((a, b), y) or ({{name: a}}, y) for several inputs: {first_line(error)}"
         ) from None
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Parts of an input one after another, or those of each input."""
+    first = parts[0]
+    if isinstance(first, Mapping):
+        if any(part.keys() != first.keys() for part in parts):
+            raise ValueError("x holds other names in some samples than in others")
+        return {name: torch.cat([part[name] for part in parts]) for name in first}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(first, (list, tuple)):
+        return tuple(torch.cat(own) for own in zip(*parts, strict=True))  # pyright: ignore[reportUnknownArgumentType]
+    return torch.cat(list(parts))
 
 
 def target_of(y: Any) -> Column:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from talweg.data.encoder import Encoder, matrix
 from talweg.data.fill import fill, notes_on_gaps
-from talweg.data.samples import Inputs
+from talweg.data.samples import OneInput
 from talweg.data.scaling import Scaling, note_on_beyond, note_on_constant
 from talweg.data.table import Held, Table
 
@@ -30,7 +30,7 @@ class Prepared:
         notes: What was done, one sentence each.
     """
 
-    parts: tuple[Inputs, ...]
+    parts: tuple[OneInput, ...]
     names: tuple[str, ...]
     notes: tuple[str, ...]
 

@@ -10,7 +10,7 @@ from talweg.core import in_bytes
 from talweg.data.form import Form, form_of
 from talweg.data.prepare import Prepared
 from talweg.data.room import room_of
-from talweg.data.samples import Inputs
+from talweg.data.samples import OneInput
 from talweg.data.scaling import note_on_beyond
 from talweg.data.stored import Store, Stored
 from talweg.data.survey import parts_of, survey
@@ -45,7 +45,7 @@ def prepare_scan(scan: Scan, parts: Sequence[NDArray[np.int64]], *, scale: bool)
 
 def _in_memory(
     scan: Scan, form: Form, parts: Sequence[NDArray[np.int64]]
-) -> tuple[tuple[Inputs, ...], NDArray[np.int64]]:
+) -> tuple[tuple[OneInput, ...], NDArray[np.int64]]:
     order = np.concatenate(parts)
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
@@ -60,7 +60,7 @@ def _in_memory(
 
 def _on_disk(
     scan: Scan, form: Form, parts: Sequence[NDArray[np.int64]]
-) -> tuple[tuple[Inputs, ...], NDArray[np.int64]]:
+) -> tuple[tuple[OneInput, ...], NDArray[np.int64]]:
     store = Store.temporary(len(scan), form.shape, form.dtype)
     beyond = np.zeros(1, np.int64)
     for _, _, piece in parts_of(scan):

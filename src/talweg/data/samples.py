@@ -1,4 +1,4 @@
-"""Prepared samples: the two tensors that training reads."""
+"""Prepared samples: the inputs and targets that training reads."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from talweg.core import UserError
+from talweg.data.inputs import Inputs
 from talweg.data.stored import Stored
 
-Inputs: TypeAlias = Tensor | Stored
-"""Inputs ``[N, …]`` in memory, or in a file that batches are read from."""
+OneInput: TypeAlias = Tensor | Stored
+"""An input ``[N, …]`` in memory, or in a file that batches are read from."""
 
 
 @dataclass(frozen=True)
@@ -19,21 +20,25 @@ class Samples:
 
     Args:
         x: Inputs ``[N, …]``: numbers, or int64 where they are indices (tokens). `Stored` where
-            they are too large for the memory.
+            they are too large for the memory, `Inputs` where the model takes several.
         y: Targets: class numbers ``[N]`` (int64), or values ``[N]`` or ``[N, K]``.
 
     Raises:
-        UserError: If the two are of different lengths, or empty.
+        UserError: If the two, or several inputs, are of different lengths, or empty.
 
     >>> len(Samples(torch.zeros(3, 2), torch.tensor([0, 1, 1])))
     3
     """
 
-    x: Inputs
+    x: OneInput | Inputs
     y: Tensor
 
     def __post_init__(self) -> None:
-        if self.x.dim() == 0 or self.y.dim() == 0:
+        if isinstance(self.x, Inputs):
+            self.x.check()
+        elif self.x.dim() == 0:
+            raise UserError("samples need one row per sample, got a single number")
+        if self.y.dim() == 0:
             raise UserError("samples need one row per sample, got a single number")
         if len(self.x) != len(self.y):
             raise UserError(
@@ -49,3 +54,17 @@ class Samples:
     def to(self, device: torch.device | str) -> "Samples":
         """The same samples on another device."""
         return Samples(self.x.to(device), self.y.to(device))
+
+    def only_input(self, taker: str) -> OneInput:
+        """The inputs, for what takes a single one.
+
+        Args:
+            taker: What it is called.
+
+        Raises:
+            UserError: If there are several.
+        """
+        if not isinstance(self.x, Inputs):
+            return self.x
+        given = ", ".join(self.x.by_name)
+        raise UserError(f"{taker} takes one input, got several ({given}): pass a model of your own")

@@ -1,6 +1,6 @@
 """Samples that arrive once: streams of unknown length."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeAlias
@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from talweg.core import UserError, counted, first_line, whole_number
 from talweg.data.as_given import as_samples
-from talweg.data.memory import array_of
+from talweg.data.memory import are_several, array_of
 from talweg.data.samples import Samples
 
 Values: TypeAlias = Tensor | NDArray[Any]
@@ -104,7 +104,7 @@ class Stream:
                     f"the stream failed after {counted(before, 'sample')}: "
                     f"{type(error).__name__}: {first_line(error)}"
                 ) from error
-            x, y = _pair(item, before)
+            x, y = _pair(item, before, self.batched)
             kinds = self._kind(x, before), self._kind(y, before)
             first = first or kinds
             for what, now, then in zip("xy", kinds, first, strict=True):
@@ -147,12 +147,18 @@ def stream_of(source: Any) -> Stream:
     return Stream(source, isinstance(source, DataLoader) and source.batch_sampler is not None)
 
 
-def _pair(item: Any, before: int) -> tuple[Values, Values]:
+def _pair(item: Any, before: int, batched: bool) -> tuple[Values, Values]:
     if not isinstance(item, (tuple, list)) or len(item) != 2:
         what = type(item).__name__
         size = f" of {len(item)}" if isinstance(item, (tuple, list)) else ""
         raise UserError(
             f"a stream must give pairs (x, y), got {what}{size} after {counted(before, 'sample')}"
+        )
+    several = tuple(item[0]) if batched and isinstance(item[0], list) else item[0]
+    if (batched or isinstance(several, Mapping)) and are_several(several, item[1]):
+        raise UserError(
+            "a stream must give one input x per sample: several are taken from data in memory, "
+            "((a, b), y), or from a map-style data set"
         )
     try:
         x, y = (

@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from talweg.data.inputs import X, call
+
 NUDGE = 1e-3
 """What weights are moved by, as a share of their size, to see whether a gradient stays 0."""
 
 
 def gradients_by_layer(
-    module: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor
+    module: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], x: X, y: Tensor
 ) -> dict[str, float | None]:
     """The root mean square of the loss's gradient in every weight, by name, the input's first.
 
@@ -41,7 +43,7 @@ def gradients_by_layer(
     try:
         with torch.random.fork_rng(devices=[]):
             grads = torch.autograd.grad(
-                loss(module(x.clone()), y), list(named.values()), allow_unused=True
+                loss(call(module, x.clone()), y), list(named.values()), allow_unused=True
             )
     except (RuntimeError, ArithmeticError):
         return {}
@@ -58,7 +60,7 @@ def gradients_by_layer(
 
 
 def blocked_layers(
-    module: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor
+    module: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], x: X, y: Tensor
 ) -> list[str]:
     """Weights that the output depends on and whose gradient is 0, wherever the others stand.
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from talweg.core import UserError
-from talweg.data import BatchOrder, Samples
+from talweg.data import BatchOrder, Samples, Stored
+from talweg.data.inputs import X
 from talweg.lanes.feed import BLOCK, Batch, Feed, FromSamples, pick
 from talweg.lanes.plan import Lane, seeds_among
 
@@ -30,7 +31,8 @@ class FromStored(FromSamples):
 
     def __init__(self, samples: Samples, batch_size: int | None, drop_last: bool) -> None:
         super().__init__(samples, batch_size, drop_last)
-        if self.batch == len(samples) and len(samples) * _row_bytes(samples) > AHEAD_BYTES:
+        assert isinstance(samples.x, Stored)
+        if self.batch == len(samples) and len(samples) * _row_bytes(samples.x) > AHEAD_BYTES:
             raise UserError(
                 f"the data is read from disk batch by batch, and a batch of all {len(samples):,} "
                 f"samples is too much for the memory allowed: give a batch_size"
@@ -72,10 +74,11 @@ class _Ahead:
     """Batches in the order of each of some seeds, a block of steps at a time."""
 
     def __init__(self, samples: Samples, orders: Sequence[BatchOrder]) -> None:
-        self._samples = samples
+        assert isinstance(samples.x, Stored)
+        self._x, self._y = samples.x, samples.y
         self._orders = orders
         self._epoch = orders[0].steps_per_epoch
-        step_bytes = len(orders) * orders[0].batch_size * _row_bytes(samples)
+        step_bytes = len(orders) * orders[0].batch_size * _row_bytes(samples.x)
         self._length = min(max(AHEAD_BYTES // step_bytes, 1), BLOCK)
         self._pool = ThreadPoolExecutor(1)
         self._coming: tuple[int, Future[_Block]] | None = None
@@ -104,13 +107,13 @@ class _Ahead:
             torch.stack([order.batch(step) for order in self._orders])
             for step in range(first, last)
         ]
-        together = self._samples.x.take(torch.cat([each.reshape(-1) for each in rows]))
+        together = self._x.take(torch.cat([each.reshape(-1) for each in rows]))
         parts = together.split([each.numel() for each in rows])
         shape = together.shape[1:]
         return _Block(
             first,
             [part.view(*each.shape, *shape) for part, each in zip(parts, rows, strict=True)],
-            [each.to(self._samples.y.device) for each in rows],
+            [each.to(self._y.device) for each in rows],
         )
 
     def _batch(self, step: int) -> Batch:
@@ -118,16 +121,16 @@ class _Ahead:
         x, rows = self._block.x[place], self._block.rows[place]
 
         def batch(places: Tensor) -> tuple[Tensor, Tensor]:
-            return x[places], pick(self._samples.y, rows[places])
+            return x[places], pick(self._y, rows[places])
 
         return batch
 
 
-def slices(samples: Samples, rows: int) -> Iterator[tuple[Tensor, Tensor]]:
+def slices(samples: Samples, rows: int) -> Iterator[tuple[X, Tensor]]:
     """All samples in order, some at a time; from disk, the next are read meanwhile."""
     parts = [slice(begin, begin + rows) for begin in range(0, len(samples), rows)]
     x = samples.x
-    if isinstance(x, Tensor):
+    if not isinstance(x, Stored):
         for part in parts:
             yield x[part], samples.y[part]
         return
@@ -140,6 +143,5 @@ def slices(samples: Samples, rows: int) -> Iterator[tuple[Tensor, Tensor]]:
             yield found, samples.y[part]
 
 
-def _row_bytes(samples: Samples) -> int:
-    x = samples.x
+def _row_bytes(x: Stored) -> int:
     return x.shape[1:].numel() * x.dtype.itemsize

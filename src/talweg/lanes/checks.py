@@ -7,11 +7,12 @@ from torch import Tensor, nn
 
 from talweg.core import UserError, first_line
 from talweg.data import Samples, Stream
+from talweg.data.inputs import X, call, kinds, shown
 from talweg.losses import Loss, PerSample, loss_for
 from talweg.models import MODELS, Model, ModelSource, ready_source, source_of
 
 
-def output_of(module: nn.Module, x: Tensor) -> Tensor:
+def output_of(module: nn.Module, x: X) -> Tensor:
     """What a model gives for a few samples, in evaluation.
 
     Raises:
@@ -21,10 +22,10 @@ def output_of(module: nn.Module, x: Tensor) -> Tensor:
     module.eval()
     try:
         with torch.no_grad():
-            output = module(x.clone())  # some models work on their input in place
+            output = call(module, x.clone())  # some models work on their input in place
     except Exception as error:
         raise UserError(
-            f"the model cannot take a batch of shape {list(x.shape)}: {first_line(error)}"
+            f"the model cannot take a batch of shape {shown(x)}: {first_line(error)}"
         ) from error
     finally:
         module.train(was_training)
@@ -41,10 +42,10 @@ def fitting_loss(loss: str | Loss | PerSample | None, module: nn.Module, samples
     """
     x, y = samples.x[:2], samples.y[:2]
     output = output_of(module, x)
-    if output.shape[:1] != x.shape[:1]:
+    if output.shape[:1] != y.shape[:1]:
         raise UserError(
             f"the model must return one row per sample: "
-            f"for a batch of shape {list(x.shape)} it returned {list(output.shape)}"
+            f"for a batch of shape {shown(x)} it returned {list(output.shape)}"
         )
     chosen = loss_for(loss, samples.y, output)
     values = math.prod(output.shape[1:])
@@ -97,11 +98,14 @@ def check_alike(name: str, held_out: Samples, trained: Samples, classes: int | N
     Raises:
         UserError: If shapes or kinds of target differ, or a class is unknown.
     """
-    for what, ours, theirs in (("x", held_out.x, trained.x), ("y", held_out.y, trained.y)):
-        if ours.shape[1:] != theirs.shape[1:]:
+    for what, ours, theirs in (
+        ("x", held_out.x[:1], trained.x[:1]),
+        ("y", held_out.y, trained.y),
+    ):
+        if kinds(ours) != kinds(theirs):
             raise UserError(
-                f"{what} of {name!r} has samples of shape {list(ours.shape[1:])}, "
-                f"but {list(theirs.shape[1:])} is trained on"
+                f"{what} of {name!r} has samples of shape {shown(ours, sample=True)}, "
+                f"but {shown(theirs, sample=True)} is trained on"
             )
     if held_out.y.is_floating_point() != trained.y.is_floating_point():
         raise UserError(f"y of {name!r} is {held_out.y.dtype}, but {trained.y.dtype} is trained on")
@@ -117,7 +121,7 @@ def check_alike(name: str, held_out: Samples, trained: Samples, classes: int | N
 
 def sizes_of(samples: Samples) -> tuple[int, int]:
     """Features per sample, and classes or target values per sample: what an MLP needs to know."""
-    inputs = math.prod(samples.x.shape[1:])
+    inputs = math.prod(samples.only_input("a ready model").shape[1:])
     if samples.y.is_floating_point():
         return inputs, math.prod(samples.y.shape[1:])
     return inputs, int(samples.y.max()) + 1
@@ -136,10 +140,11 @@ def source_for(model: Model | ModelSource, samples: Samples | Stream) -> ModelSo
             f"{model} takes its size from data, which a stream does not show before it begins: "
             f"pass a callable, such as lambda: talweg.models.mlp(64, 10)"
         )
-    if not samples.x.is_floating_point():
+    x = samples.only_input(model)
+    if not x.is_floating_point():
         raise UserError(
-            f"{model} takes numbers, but x is {samples.x.dtype}, which are indices: "
+            f"{model} takes numbers, but x is {x.dtype}, which are indices: "
             f"convert them, or pass a model of your own with a torch.nn.Embedding"
         )
     kind = "regression" if samples.y.is_floating_point() else "classification"
-    return ready_source(model, samples.x.shape[1:], sizes_of(samples)[1], kind)
+    return ready_source(model, x.shape[1:], sizes_of(samples)[1], kind)

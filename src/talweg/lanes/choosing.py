@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from talweg.core import UserError, write_file
+from talweg.data.inputs import X, for_lanes
 from talweg.lanes.gradients import Buffers, Gradients, OneModule, Stacked
 from talweg.lanes.workers import Workers
 
@@ -35,7 +36,7 @@ class Timing:
         y: Its targets.
     """
 
-    def __init__(self, start: tuple[Tensor, Buffers], x: Tensor, y: Tensor) -> None:
+    def __init__(self, start: tuple[Tensor, Buffers], x: X, y: Tensor) -> None:
         self._start = start
         self._x, self._y = x, y
 
@@ -54,7 +55,7 @@ class Timing:
         params, rest = self._start
         at = params.expand(lanes, -1).clone()
         own = {name: value.expand(lanes, *value.shape).clone() for name, value in rest.items()}
-        x, y = (each.expand(lanes, *each.shape).clone() for each in (self._x, self._y))
+        x, y = for_lanes(lanes, self._x, self._y)
         step = gradients.stepper(at, own, torch.zeros_like(at))
         return lambda: step(x, y)
 

@@ -17,6 +17,7 @@ from talweg.core import (
     usable_memory,
 )
 from talweg.data import Samples, Stored, Stream
+from talweg.data.inputs import X, shown
 from talweg.lanes.ahead import FromStored
 from talweg.lanes.checks import classes_of, fitting_loss
 from talweg.lanes.choosing import Timing, choose_width, remembered, why_serial
@@ -137,7 +138,7 @@ class Engine:
             timing = Timing((start.params, start.rest), x, y)
             return why_serial(timing, stacked, alone, self.width, self._workers)
 
-        told = (self.module, self.layout, self.loss.name, x.shape, self.width, self._workers.count)
+        told = (self.module, self.layout, self.loss.name, shown(x), self.width, self._workers.count)
         reason = remembered((*told, self.device), measured)
         self._compiler.rewind(started=False)  # as if it had been remembered: the same numbers
         return reason
@@ -278,7 +279,8 @@ class Engine:
 
     def _say_what_came(self, stream: FromStream, plan: Plan, steps: int) -> None:
         how = "the stream ended after" if stream.is_over else "learned from"
-        shapes = f"x {list(self.samples.x.shape[1:])}, y {list(self.samples.y.shape[1:])}"
+        x, y = self._few(1)
+        shapes = f"x {shown(x, sample=True)}, y {shown(y, sample=True)}"
         samples, made = counted(stream.given, "sample"), counted(steps, "step")
         self._say(f"{how} {samples} ({shapes}) in {made}")
         if len(set(plan.seeds)) > 1:
@@ -342,7 +344,7 @@ class Engine:
     def _cast(self, samples: Samples) -> Samples:
         return cast(samples, self.layout.dtype, self.device)
 
-    def _few(self, batch: int, most: int = 8) -> tuple[Tensor, Tensor]:
+    def _few(self, batch: int, most: int = 8) -> tuple[X, Tensor]:
         """As many samples as a batch has, but few."""
         return self.samples.x[: min(batch, most)], self.samples.y[: min(batch, most)]
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from talweg.core import UserError
 from talweg.data import BatchOrder, Samples, Stored, Stream
+from talweg.data.inputs import X, each, for_lanes
 from talweg.lanes.plan import Lane
 
 BLOCK = 100
@@ -18,7 +19,7 @@ BLOCK = 100
 AHEAD = 8
 """Batches of a stream that are drawn before the first of them is learned from, at most."""
 
-Batch: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor]]
+Batch: TypeAlias = Callable[[Tensor], tuple[X, Tensor]]
 """``places [lane] -> x [lane, batch, …], y [lane, batch, …]``: the batch of one step, for lanes
 whose seeds stand at these places among all."""
 
@@ -102,7 +103,7 @@ class _Orders:
     """Batches in the order of each of some seeds."""
 
     def __init__(self, samples: Samples, orders: Sequence[BatchOrder]) -> None:
-        assert isinstance(samples.x, Tensor)
+        assert not isinstance(samples.x, Stored)
         self._x, self._y = samples.x, samples.y
         self._orders = orders
 
@@ -112,11 +113,11 @@ class _Orders:
 
     def _batch(self, step: int) -> Batch:
         chosen = torch.stack([order.batch(step) for order in self._orders])
-        chosen = chosen.to(self._x.device)
+        chosen = chosen.to(self._y.device)
 
-        def batch(places: Tensor) -> tuple[Tensor, Tensor]:
+        def batch(places: Tensor) -> tuple[X, Tensor]:
             rows = chosen[places]
-            return pick(self._x, rows), pick(self._y, rows)
+            return each(self._x, lambda values: pick(values, rows)), pick(self._y, rows)
 
         return batch
 
@@ -181,16 +182,10 @@ class FromStream:
             self._check_classes(found.y, self.classes)
         self.given += len(found)
         inputs = found.x
-        assert isinstance(inputs, Tensor)
+        assert not isinstance(inputs, Stored)
 
-        def batch(places: Tensor) -> tuple[Tensor, Tensor]:
-            x, y = (
-                values.expand(len(places), *values.shape).clone(
-                    memory_format=torch.contiguous_format
-                )
-                for values in (inputs, found.y)
-            )
-            return x, y
+        def batch(places: Tensor) -> tuple[X, Tensor]:
+            return for_lanes(len(places), inputs, found.y)
 
         return batch
 
@@ -220,7 +215,7 @@ def cast(samples: Samples, dtype: torch.dtype, device: torch.device) -> Samples:
     x = samples.x
     if isinstance(x, Stored):  # looked at as it is read
         return Samples(x.to(device, dtype if x.is_floating_point() else None), one(samples.y))
-    return Samples(one(x), one(samples.y))
+    return Samples(each(x, one), one(samples.y))
 
 
 def pick(values: Tensor, rows: Tensor) -> Tensor:

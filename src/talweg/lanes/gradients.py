@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from talweg.data.inputs import Arguments, X, arguments, call
 from talweg.lanes.compiling import Compiler
 from talweg.lanes.layout import Layout
 from talweg.lanes.operators import keep_own_gradients
@@ -20,7 +21,7 @@ from talweg.losses import Loss
 Buffers: TypeAlias = dict[str, Tensor]
 """Name → ``[lane, *shape]``: what lanes keep apart besides trainable parameters."""
 
-Stepper: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+Stepper: TypeAlias = Callable[[X, Tensor], Tensor]
 """Inputs and targets of a batch → each lane's loss; see `Gradients.stepper`."""
 
 
@@ -44,7 +45,7 @@ class Gradients(Protocol):
         """
         ...
 
-    def outputs(self, at: Tensor, rest: Buffers, x: Tensor) -> Tensor:
+    def outputs(self, at: Tensor, rest: Buffers, x: X) -> Tensor:
         """What each lane's model gives for ``x [n, …]`` in evaluation: ``[lane, n, …]``."""
         ...
 
@@ -95,20 +96,22 @@ class Stacked:
         training, loss, layout = module.train(), self._loss, self._layout
 
         def lane_loss(
-            params: dict[str, Tensor], rest: Buffers, x: Tensor, y: Tensor
+            params: dict[str, Tensor], rest: Buffers, given: Arguments, y: Tensor
         ) -> tuple[Tensor, Buffers]:
             # A layer may change its buffers in place, which must not reach the lane's own.
             own = {name: value.clone() for name, value in rest.items()}
             own |= params
-            output = functional_call(training, own, (x,))
+            output = functional_call(training, own, *given)
             # Or it may have put new ones in their place, which `functional_call` leaves in `own`.
             return loss(output, y), {name: own[name].detach() for name in rest}
 
         differentiate = vmap(grad_and_value(lane_loss, has_aux=True), randomness="different")
 
-        def program(at: Tensor, rest: Buffers, x: Tensor, y: Tensor) -> tuple[Any, Tensor, Buffers]:
+        def program(
+            at: Tensor, rest: Buffers, given: Arguments, y: Tensor
+        ) -> tuple[Any, Tensor, Buffers]:
             params = layout.views(at)
-            grads, (losses, new_rest) = differentiate(params, rest, x, y)
+            grads, (losses, new_rest) = differentiate(params, rest, given, y)
             return [grads[slot.name] for slot in layout.slots], losses, new_rest
 
         return program
@@ -137,10 +140,10 @@ class Stacked:
         # Copied here and not inside the program, where a compiler makes one masked loop of it.
         copy_all = torch._foreach_copy_  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
 
-        def losses(x: Tensor, y: Tensor) -> Tensor:
-            program = self._compiled.get(x.shape[1])
+        def losses(x: X, y: Tensor) -> Tensor:
+            program = self._compiled.get(y.shape[1])
             run = program if program is not None and program.has_started else self._plain
-            parts, found, new_rest = run(at, rest, x, y)
+            parts, found, new_rest = run(at, rest, arguments(x), y)
             copy_all(slots, parts)
             for name, value in new_rest.items():
                 rest[name].copy_(value)
@@ -148,12 +151,12 @@ class Stacked:
 
         return losses
 
-    def outputs(self, at: Tensor, rest: Buffers, x: Tensor) -> Tensor:
+    def outputs(self, at: Tensor, rest: Buffers, x: X) -> Tensor:
         """See `Gradients.outputs`."""
-        module = self._evaluation
+        module, given = self._evaluation, arguments(x)
 
         def forward(params: dict[str, Tensor], rest: Buffers) -> Tensor:
-            return functional_call(module, {**params, **rest}, (x,))
+            return functional_call(module, {**params, **rest}, *given)
 
         with torch.no_grad():
             return vmap(forward, randomness="different")(self._layout.views(at), rest)
@@ -197,10 +200,10 @@ class OneModule:
         self._module.train()
         rows = [view[0] for view in self._layout.views(grads).values()]
 
-        def losses(x: Tensor, y: Tensor) -> Tensor:
+        def losses(x: X, y: Tensor) -> Tensor:
             for parameter in self._trainable:
                 parameter.grad = None
-            loss = self._loss(self._module(x[0]), y[0])
+            loss = self._loss(call(self._module, x[0]), y[0])
             loss.backward()
             for parameter, row in zip(self._trainable, rows, strict=True):
                 if parameter.grad is None:
@@ -212,12 +215,12 @@ class OneModule:
 
         return losses
 
-    def outputs(self, at: Tensor, rest: Buffers, x: Tensor) -> Tensor:
+    def outputs(self, at: Tensor, rest: Buffers, x: X) -> Tensor:
         """See `Gradients.outputs`; takes one lane."""
         self._load(at, rest)
         self._module.eval()
         with torch.no_grad():
-            return self._module(x)[None]
+            return call(self._module, x)[None]
 
     def _load(self, at: Tensor, rest: Buffers) -> None:
         for parameter, value in zip(self._trainable, self._layout.views(at).values(), strict=True):

@@ -111,8 +111,8 @@ class Scales:
             own = few.x[:].clone()  # a model may change it
             with Allocations() as reading, plain_attention():  # fused, it hides what it takes
                 outputs = gradients.outputs(at, rest, own)
-        self._row = x[0, 0].nbytes
-        self._training = self._grown(training.peak, batch / x.shape[1])
+        self._row = x[0][0].nbytes
+        self._training = self._grown(training.peak, batch / y.shape[1])
         self._reading, self._read = reading.peak, len(few)
         self._outputs = 2 * outputs.nbytes / len(few)
 

@@ -7,6 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from talweg.data.inputs import X
 from talweg.lanes.compiling import Compiler
 from talweg.lanes.feed import Batch
 from talweg.lanes.gradients import Buffers, Gradients
@@ -224,7 +225,7 @@ class Squad:
         self.lanes = lanes
         self._after_allocation()
 
-    def outputs(self, x: Tensor) -> Tensor:
+    def outputs(self, x: X) -> Tensor:
         """What the lanes alive give for ``x [n, …]``: ``[lane, n, …]``."""
         params = self._padded_outputs()
 

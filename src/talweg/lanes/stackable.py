@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from talweg.core import UserError, first_line
+from talweg.data.inputs import X, for_lanes
 from talweg.lanes.compiling import Compiler
 from talweg.lanes.gradients import Buffers, Gradients, OneModule, Stacked
 from talweg.lanes.layout import Layout
@@ -29,7 +30,7 @@ class Trial(NamedTuple):
 
 
 def trial_alone(
-    build: Callable[[], nn.Module], layout: Layout, loss: Loss, x: Tensor, y: Tensor, noise: int = 0
+    build: Callable[[], nn.Module], layout: Layout, loss: Loss, x: X, y: Tensor, noise: int = 0
 ) -> Trial:
     """Trains a new module for one step on a few samples.
 
@@ -58,7 +59,7 @@ def trial_alone(
 
 
 def why_not(
-    build: Callable[[int], nn.Module], layout: Layout, loss: Loss, x: Tensor, y: Tensor
+    build: Callable[[int], nn.Module], layout: Layout, loss: Loss, x: X, y: Tensor
 ) -> str | None:
     """Why a model cannot be stacked; None if it can.
 
@@ -130,7 +131,7 @@ def _in_words(error: Exception) -> str:
 
 
 def _changing(
-    build: Callable[[int], nn.Module], layout: Layout, loss: Loss, x: Tensor, y: Tensor
+    build: Callable[[int], nn.Module], layout: Layout, loss: Loss, x: X, y: Tensor
 ) -> str | None:
     """A plain attribute that a model changes at every step, but for tensors; None without one.
 
@@ -169,7 +170,7 @@ def _trial(
     gradients: Gradients,
     lanes: int,
     start: tuple[Tensor, Buffers],
-    x: Tensor,
+    x: X,
     y: Tensor,
     noise: int,
 ) -> Trial:
@@ -178,7 +179,7 @@ def _trial(
     at = params.expand(lanes, -1).clone()
     own = {name: value.expand(lanes, *value.shape).clone() for name, value in rest.items()}
     grads = torch.zeros_like(at)
-    xs, ys = (values.expand(lanes, *values.shape).clone() for values in (x, y))
+    xs, ys = for_lanes(lanes, x, y)
     with torch.random.fork_rng(devices=[]), gradients.ready():
         torch.manual_seed(noise)
         before = torch.get_rng_state()

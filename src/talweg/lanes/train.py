@@ -102,9 +102,11 @@ def train(
             a module to re-initialise, ``"file.py:name"``, or a name in `talweg.models.MODELS`.
         data: ``(X, y)``, a torch Dataset, a file or a name; all of it is trained on. Arrays,
             tensors and Datasets are taken as they are, tables and named data are encoded and
-            scaled. Or a stream: an IterableDataset, a generator or any other iterable of unknown
-            length gives samples ``(x, y)``, a DataLoader gives batches of them, and
-            `talweg.data.Stream` says which for the rest.
+            scaled. A model of several inputs gets ``model(a, b)`` from ``((a, b), y)`` and
+            ``model(ids=a, mask=b)`` from ``({"ids": a, "mask": b}, y)``, or from a Dataset whose
+            samples are such; see `talweg.data.as_samples`. Or a stream: an IterableDataset, a
+            generator or any other iterable of unknown length gives samples ``(x, y)``, a DataLoader
+            gives batches of them, and `talweg.data.Stream` says which for the rest.
         rules: One rule, or name of a rule, per lane.
         seeds: One seed per lane, or a single one for all.
         steps: Updates; 0 gives the initial parameters. Alternatively ``epochs``; a stream needs

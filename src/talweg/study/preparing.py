@@ -245,7 +245,7 @@ def _source(
         formed = ready.activation is not None or not among
         return ready_source(
             model,
-            splits.train.x.shape[1:],
+            splits.train.only_input(model).shape[1:],
             max(outputs, len(splits.classes)),
             splits.kind,
             hidden=hidden if sized else None,

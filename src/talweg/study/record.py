@@ -67,7 +67,7 @@ def new_record(
             "train": len(splits.train),
             "validation": len(splits.validation),
             "test": len(splits.test),
-            "features": list(splits.train.x.shape[1:]),
+            "features": list(splits.train.only_input("a study").shape[1:]),
             "classes": list(splits.classes),
             "notes": list(splits.notes),
         },
