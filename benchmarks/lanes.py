@@ -112,7 +112,8 @@ def limit(task: Task, rates: dict[str, float]) -> tuple[float, str]:
     """The microseconds that a lane's step takes at least, and what bounds it."""
     x, y = task.data()
     model = task.build()
-    with FlopCounterMode(display=False) as counter:
+    # Without oneDNN, whose recurrent layers the counter does not know.
+    with torch.backends.mkldnn.flags(enabled=False), FlopCounterMode(display=False) as counter:
         nn.functional.cross_entropy(model(x[: task.batch]), y[: task.batch]).backward()
     parameters = sum(parameter.numel() for parameter in model.parameters())
     arithmetic = counter.get_total_flops() / rates["flops"]
@@ -128,12 +129,15 @@ def measured(task: Task, rounds: int, rates: dict[str, float]) -> dict[str, Any]
     steps = enough(train(engine, rules, 20) * task.lanes)
     loops = enough(loop(task, 100, False))
     found: dict[str, list[float]] = {"talweg": [], "loop": [], "loop, fused": [], "jax": []}
+    found["adam alone"] = []
     for _ in range(rounds):
         found["loop"].append(loop(task, loops, False))
         found["talweg"].append(train(engine, rules, steps))
         found["loop, fused"].append(loop(task, loops, True))
         if task.widths:
             found["jax"].append(in_jax(task))
+        if task.rules != ("adam",):
+            found["adam alone"].append(train(engine, TASKS[1].lane_rules(), steps))
     least, bound = limit(task, rates)
     ours = statistics.median(found["talweg"])
     ratios = {
@@ -158,7 +162,16 @@ def scaling(task: Task) -> list[dict[str, Any]]:
         train(engine, rules, 2 * (engine.epoch_steps or 1))
         steps = enough(train(engine, rules, 20) * lanes)
         time_each = statistics.median(train(engine, rules, steps) for _ in range(3))
-        found.append({"lanes": lanes, "microseconds": time_each, "width": engine.width})
+        plan = Plan(rules, [0] * lanes, 1, (), {})
+        needs = engine.needs(plan)
+        peak = needs.peak(plan.lanes, min(lanes, 2 * engine.width))
+        found.append(
+            {
+                "lanes": lanes, "microseconds": time_each, "width": engine.width,
+                "strategy": engine.strategy, "bytes held by a lane": needs.each[0].held,
+                "bytes of all at most": peak,
+            }
+        )  # fmt: skip
     return found
 
 

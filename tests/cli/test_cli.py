@@ -227,7 +227,7 @@ def test_ctrl_c_before_anything_was_measured_says_so(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("talweg.cli.compare.run_study", interrupted)
+    monkeypatch.setattr("talweg.cli.compare.prepare", interrupted)
     monkeypatch.setattr(sys, "argv", ["talweg", "compare", "iris"])
     with pytest.raises(SystemExit) as ended:
         main()

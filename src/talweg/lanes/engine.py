@@ -102,6 +102,7 @@ class Engine:
         self.strategy = self._choose(strategy)
         enough = worth_compiling(self.layout.size, self.batch)
         waits = compiled is None and lane_steps is None
+        may_be_serial = strategy == "auto" and compiled is None and not waits
         if compiled is None:
             compiled = lane_steps is None or lane_steps > enough
         to_compile = self.compiles = self._to_compile(compiled)
@@ -118,8 +119,7 @@ class Engine:
         if lane_steps and self.epoch_steps and lane_steps > enough * self.epoch_steps:
             sizes.append(self._supply.tail)
         self._stacked = Stacked(self.module, self.layout, self.loss, sizes, self._compiler)
-        may_be_serial = strategy == "auto" and to_compile and not waits
-        reason = self._why_serial(self._stacked) if may_be_serial else ""
+        reason = self._why_serial(self._stacked) if may_be_serial and to_compile else ""
         if reason:
             say(f"lanes run one after another, which is faster: {reason}")
             self.strategy, self._stacked, self._workers = "serial", None, Workers(1)
@@ -139,7 +139,9 @@ class Engine:
             return why_serial(timing, stacked, alone, self.width, self._workers)
 
         told = (self.module, self.layout, self.loss.name, shown(x), self.width, self._workers.count)
-        return remembered((*told, self.device), measured)
+        reason = remembered((*told, self.device), measured)
+        self._compiler.rewind(started=False)  # as if it had been remembered: the same numbers
+        return reason
 
     def train(
         self,
@@ -214,7 +216,8 @@ class Engine:
         """What the lanes of a plan take."""
         if self._scales is None:
             start, few = self.start(plan.seeds[0]), Samples(*self._few(len(self.samples), TRIED))
-            gradients = self._stacked or OneModule(self._build(0), self.layout, self.loss)
+            alone = OneModule(self._build(0), self.layout, self.loss)
+            gradients = self.plain()._stacked or alone
             self._scales = Scales(gradients, self.layout, start, few, self.batch)
         return self._scales.needs(plan, self._workers.count)
 
