@@ -18,6 +18,7 @@ test: $(VENV)/installed-test
 
 bench: $(VENV)/installed-test
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/lanes.py --json benchmarks/results/lanes.json
 	$(BIN)/python benchmarks/optimizers.py --json benchmarks/results/optimizers.json
 	$(BIN)/python benchmarks/first_step.py --json benchmarks/results/first_step.json
 	$(BIN)/python benchmarks/find_lr.py --json benchmarks/results/find_lr.json

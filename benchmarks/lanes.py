@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -112,6 +113,7 @@ def limit(task: Task, rates: dict[str, float]) -> tuple[float, str]:
     """The microseconds that a lane's step takes at least, and what bounds it."""
     x, y = task.data()
     model = task.build()
+    warnings.simplefilter("ignore", UserWarning)  # of TF32 on processors that are not here
     # Without oneDNN, whose recurrent layers the counter does not know.
     with torch.backends.mkldnn.flags(enabled=False), FlopCounterMode(display=False) as counter:
         nn.functional.cross_entropy(model(x[: task.batch]), y[: task.batch]).backward()
