@@ -48,6 +48,9 @@ def test_products_of_every_size(ops: Any, kind: str):
 
 def test_a_product_over_nothing_is_zero(ops: Any):
     assert torch.equal(ops.bmm(torch.ones(2, 3, 0), torch.ones(2, 0, 4)), torch.zeros(2, 3, 4))
+    assert ops.bmm(torch.ones(2, 0, 3), torch.ones(2, 3, 4)).shape == (2, 0, 4)
+    assert ops.bmm(torch.ones(2, 5, 3), torch.ones(2, 3, 0)).shape == (2, 5, 0)
+    assert ops.bmm(torch.ones(0, 5, 3), torch.ones(0, 3, 2)).shape == (0, 5, 2)
 
 
 def test_what_is_not_finite_stays_in_its_row_and_column(ops: Any):

@@ -34,7 +34,7 @@ class Compiled:
     Args:
         function: A pure tensor function.
         dynamic: Whether sizes may change without compiling again.
-        options: Further ones, for `torch.compile`.
+        options: Gives further ones for `torch.compile`, once they are needed.
 
     Attributes:
         failure: What went wrong in compiling, in one line.
@@ -45,25 +45,11 @@ class Compiled:
         self,
         function: Callable[..., Any],
         dynamic: bool,
-        options: Mapping[str, Any] | None = None,
+        options: Callable[[], Mapping[str, Any]] = dict[str, Any],
     ) -> None:
-        # Dynamo counts recompilations per code object, and closures from one `def` share theirs.
-        own = types.FunctionType(
-            function.__code__.replace(),
-            function.__globals__,
-            function.__name__,
-            function.__defaults__,
-            function.__closure__,
-        )
-        self._plain = function
-        chosen = dict(options or {})
-        if dynamic:
-            # A kernel for any size would run on one thread for good if the first size was small,
-            # and its file is reused by later processes, so the threads are chosen at each call.
-            chosen["cpp.dynamic_threads"] = True
-            # Otherwise every turn of the loop asks whether it is the last.
-            chosen["cpp.enable_loop_tail_vec"] = False
-        self._compiled = torch.compile(own, dynamic=dynamic, fullgraph=True, options=chosen)
+        self._plain = self._compiled = function
+        self._dynamic = dynamic
+        self._options = options
         self.failure: str | None = None
         self.tried = False
         self._trying = threading.Lock()
@@ -93,6 +79,7 @@ class Compiled:
         Raises:
             Exception: If there was no memory for the trial, which says nothing of the function.
         """
+        self._compiled = self._to_be_compiled()
         try:
             with _quiet():
                 self._compiled(*arguments)
@@ -101,6 +88,25 @@ class Compiled:
                 raise
             self.failure = first_line(error, 160)
         self.tried = True
+
+    def _to_be_compiled(self) -> Callable[..., Any]:
+        # Dynamo counts recompilations per code object, and closures from one `def` share theirs.
+        function = self._plain
+        own = types.FunctionType(
+            function.__code__.replace(),
+            function.__globals__,
+            function.__name__,
+            function.__defaults__,
+            function.__closure__,
+        )
+        options = dict(self._options())
+        if self._dynamic:
+            # A kernel for any size would run on one thread for good if the first size was small,
+            # and its file is reused by later processes, so the threads are chosen at each call.
+            options["cpp.dynamic_threads"] = True
+            # Otherwise every turn of the loop asks whether it is the last.
+            options["cpp.enable_loop_tail_vec"] = False
+        return torch.compile(own, dynamic=self._dynamic, fullgraph=True, options=options)
 
 
 def _copied(argument: Any) -> Any:

@@ -46,7 +46,7 @@ class Compiler:
         self._wait = wait
         self._workers = workers
         self._started = self._told = False
-        self._complained = False
+        self._complained = self._missed = False
 
     def made(self, lane_steps: int) -> None:
         """Told of steps; once there are enough, functions are compiled at their next call."""
@@ -83,7 +83,9 @@ class Compiler:
         key = key and (key, self._workers)
         compiled = _shared.get(key) if key else None
         if compiled is None:
-            compiled = Compiled(plain, dynamic, {} if dynamic else self._options())
+            compiled = (
+                Compiled(plain, dynamic) if dynamic else Compiled(plain, False, self._options)
+            )
         if key:
             _shared[key] = compiled
         return Either(plain, compiled, self)
@@ -103,7 +105,11 @@ class Compiler:
         """For programs of fixed sizes: our own operators, and no threads inside for workers."""
         from talweg.lanes.native import Replace, load
 
-        own: dict[str, Any] = {} if load() else {"post_grad_custom_pre_pass": Replace()}
+        missing = load()
+        if missing and not self._missed:
+            self._missed = True
+            self._say(f"without operators of our own: they cannot be built here ({missing})")
+        own: dict[str, Any] = {} if missing else {"post_grad_custom_pre_pass": Replace()}
         own["layout_optimization"] = False
         return own if self._workers == 1 else {"cpp.threads": 1, **own}
 

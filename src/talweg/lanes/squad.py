@@ -160,6 +160,7 @@ class Squad:
         losses = torch.empty(len(batches), self._width, dtype=at.dtype, device=at.device)
         sums = torch.empty_like(losses)
         for i, batch in enumerate(batches):
+            self._workers.check()
             x, y = batch(places)
             losses[i] = differentiate(x, y)
             for grads, step in pieces:

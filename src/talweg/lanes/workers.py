@@ -4,8 +4,8 @@ import itertools
 import os
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 import torch
@@ -26,6 +26,7 @@ class Workers:
     def __init__(self, count: int) -> None:
         self.count = count
         self._pool: ThreadPoolExecutor | None = None
+        self._halted = False
 
     @contextmanager
     def at_work(self) -> Generator[None]:
@@ -47,10 +48,43 @@ class Workers:
             torch.set_num_threads(before)
 
     def map(self, calls: Sequence[Callable[[], T]]) -> list[T]:
-        """What the calls return, in their order; an exception of one is raised."""
+        """What the calls return, in their order.
+
+        If one of them raises, or Ctrl-C is pressed, the others stop at their next `check`, and that
+        is raised.
+        """
         if self._pool is None or len(calls) == 1:
             return [call() for call in calls]
-        return list(self._pool.map(lambda call: call(), calls))
+        self._halted = False
+        futures = [self._pool.submit(self._guarded, call) for call in calls]
+        try:
+            wait(futures)
+        except BaseException:
+            self._halted = True
+            for future in futures:
+                future.cancel()
+            raise
+        errors = [error for error in (future.exception() for future in futures) if error]
+        if errors:
+            raise next((error for error in errors if not isinstance(error, _Halted)), errors[0])
+        return [future.result() for future in futures]
+
+    def check(self) -> None:
+        """Raises, on the thread of a call, if the others' work is of no use any more."""
+        if self._halted:
+            raise _Halted
+
+    def _guarded(self, call: Callable[[], T]) -> T:
+        try:
+            self.check()
+            return call()
+        except BaseException:
+            self._halted = True
+            raise
+
+
+class _Halted(Exception):  # noqa: N818 - not an error: another thread has one to raise
+    """A call stopped because another raised."""
 
 
 def _cores() -> Sequence[int | None]:
@@ -67,5 +101,7 @@ def _keep_to(cores: Iterator[int | None]) -> None:
     its chunk in the cache of the one before.
     """
     core = next(cores)
-    if core is not None:
+    if core is None:
+        return
+    with suppress(OSError):  # where that is forbidden, it runs anywhere
         os.sched_setaffinity(threading.get_native_id(), {core})

@@ -130,6 +130,7 @@ inline void tiles(int64_t m, int64_t k, Matrix a, Right b, float* c, int64_t c_r
 template <class Right>
 inline void panel(int64_t m, int64_t count, int64_t k, Matrix a, Right b, float* c, int64_t c_row,
                   bool add) {
+  if (m <= 0) return;
   const int last = (count - 1) % WIDTH + 1;
   if (count > WIDTH)
     tiles<ROWS, 2>(m, k, a, b, c, c_row, last, add);

@@ -1,5 +1,7 @@
 """Compiled programs with our operators in place of torch's, where they are faster."""
 
+import math
+import operator
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -59,7 +61,8 @@ def _suits(node: Node) -> bool:
 def _like(node: Any) -> Tensor:
     """A tensor of made-up numbers, laid out as a node's will be."""
     value = node.meta["val"]
-    return torch.empty_strided(value.shape, value.stride()).normal_()
+    draw = torch.Generator().manual_seed(0)  # not the numbers that lanes are to draw
+    return torch.empty_strided(value.shape, value.stride()).normal_(generator=draw)
 
 
 def _seconds(call: Callable[[], object]) -> float:
@@ -101,6 +104,8 @@ def _max_pool(graph: Graph, node: Node) -> None:
     if ceil or values[0].dim() != 4 or not all(each.is_contiguous() for each in values):
         return
     settings: Any = [list(each) for each in window]  # type: ignore[call-overload]
+    if math.prod(settings[0]) > torch.iinfo(torch.int8).max:  # taps are numbered by int8
+        return
     _put(graph, node, torch.ops.talweg.max_pool.default, (x, *settings))
 
 
@@ -116,22 +121,21 @@ def _max_pool_backward(graph: Graph, node: Node) -> None:
     while at.target in VIEWS:
         views.append(at)
         at = at.args[0]
-    if (
-        at.target is not INDICES
-        or at.args[0].args[0].target is not torch.ops.talweg.max_pool.default
-    ):
+    if at.target is not INDICES or at.args[0].target is not operator.getitem:
+        return
+    taps: Node = at.args[0]
+    pool: Any = taps.args[0]
+    if pool.target is not torch.ops.talweg.max_pool.default:
         return
     places: Tensor = at.meta["val"]
     count = places.shape[-2] * places.shape[-1]
     if node.meta["val"].shape[0] * count != places.numel() or not all(map(_keeps, views[1:])):
         return
-    taps: Node = at.args[0]
     with graph.inserting_before(node):
         for view in reversed(views):
             moved = graph.call_function(view.target, (taps, *view.args[1:]))  # type: ignore[arg-type]
             moved.meta["val"] = view.target(taps.meta["val"], *view.args[1:])  # type: ignore[operator, misc]
             taps = moved
-    pool: Node = at.args[0].args[0]
     settings = (list(at.args[2]), *pool.args[1:])
     _put(graph, node, torch.ops.talweg.max_pool_backward.default, (source, taps, *settings))
 
