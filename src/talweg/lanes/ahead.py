@@ -73,6 +73,8 @@ class _Block:
 class _Ahead:
     """Batches in the order of each of some seeds, a block of steps at a time."""
 
+    can_be_copied = False
+
     def __init__(self, samples: Samples, orders: Sequence[BatchOrder]) -> None:
         assert isinstance(samples.x, Stored)
         self._x, self._y = samples.x, samples.y

@@ -257,16 +257,11 @@ class Engine:
         seeds = seeds_among(lanes)
         squads = [self._squad(pack, plan, seeds) for pack in packs]
         feed = self._supply.feed(seeds)
-        training = Training(squads, feed, plan.steps, every, reader, plan.stop, tick)
-        with self._workers.at_work():
-            losses = training.run()
-        return Ended(
-            training.lanes,
-            losses,
-            merged(squad.died for squad in squads),
-            merged(squad.stopped for squad in squads),
-            merged(squad.states() for squad in squads) if plan.keep else {},
+        training = Training(
+            squads, feed, plan.steps, every, reader, plan.stop, tick, plan.keep, self._workers
         )
+        with self._workers.at_work():
+            return training.run()
 
     def _table(self, plan: Plan, ended: Sequence[Ended]) -> Tensor:
         """All losses ``[lane, step]``: of a stream as many as were made, else NaN to the end."""

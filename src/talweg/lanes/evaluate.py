@@ -1,6 +1,7 @@
 """Losses and metrics of a squad's lanes on held-out samples."""
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import torch
@@ -60,6 +61,16 @@ class Reader:
         self._loss = loss
         self._metrics = metrics
         self._scale = scale
+
+    def tell(self, reading: Reading) -> None:
+        """Tells of a reading that another reader made."""
+        self._each(reading)
+
+    def telling(self, each: Callable[[Reading], None]) -> "Reader":
+        """The same, but another is told."""
+        other = copy(self)
+        other._each = each
+        return other
 
     def read(self, squad: Squad, step: int, train_losses: Sequence[float]) -> None:
         """Reads the lanes of a squad that are alive.

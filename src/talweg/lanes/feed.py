@@ -25,7 +25,13 @@ whose seeds stand at these places among all."""
 
 
 class Feed(Protocol):
-    """What gives lanes their batches, step by step."""
+    """What gives lanes their batches, step by step.
+
+    Attributes:
+        can_be_copied: Whether copies of the process can each go on with it for themselves.
+    """
+
+    can_be_copied: bool
 
     def block(self, first: int, most: float) -> Sequence[Batch]:
         """The batches of some steps; none when there are no more.
@@ -102,6 +108,8 @@ class FromSamples:
 class _Orders:
     """Batches in the order of each of some seeds."""
 
+    can_be_copied = True
+
     def __init__(self, samples: Samples, orders: Sequence[BatchOrder]) -> None:
         assert not isinstance(samples.x, Stored)
         self._x, self._y = samples.x, samples.y
@@ -136,6 +144,8 @@ class FromStream:
         given: Samples that lanes have got.
         is_over: Whether there are no more.
     """
+
+    can_be_copied = False
 
     def __init__(
         self,

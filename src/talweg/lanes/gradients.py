@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from talweg.data.inputs import Arguments, X, arguments, call
+from talweg.data.inputs import Arguments, X, arguments, call, each
 from talweg.lanes.compiling import Compiler
 from talweg.lanes.layout import Layout
 from talweg.lanes.operators import keep_own_gradients
@@ -82,6 +82,7 @@ class Stacked:
         # A program as it is written puts each call's parameters into its module.
         self._own = threading.local()
         self._compiler = compiler
+        self._has_compiled = False
         compiled = self._program(copy.deepcopy(self._module))
         self._compiled = {batch: compiler(compiled, dynamic=False) for batch in batches}
         if any(program.may_compile for program in self._compiled.values()):
@@ -116,6 +117,14 @@ class Stacked:
 
         return program
 
+    def _compile_smaller(self, at: Tensor, rest: Buffers, x: X, y: Tensor) -> None:
+        """Compiles for smaller batches too, as soon as for one: a run has its pauses together."""
+        self._has_compiled = True
+        for size, program in self._compiled.items():
+            if size < y.shape[1]:
+                few = each(x, lambda values, size=size: values[:, :size].contiguous())
+                program(at, rest, arguments(few), y[:, :size].contiguous())
+
     @property
     def _plain(self) -> Callable[..., tuple[Any, Tensor, Buffers]]:
         """The program of this thread, as it is written."""
@@ -143,6 +152,8 @@ class Stacked:
         def losses(x: X, y: Tensor) -> Tensor:
             program = self._compiled.get(y.shape[1])
             run = program if program is not None and program.has_started else self._plain
+            if run is program and not self._has_compiled:
+                self._compile_smaller(at, rest, x, y)
             parts, found, new_rest = run(at, rest, arguments(x), y)
             copy_all(slots, parts)
             for name, value in new_rest.items():

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -181,6 +182,30 @@ class Squad:
                 place = slice(low - chunk.start, high - chunk.start)
                 yield group, slice(low - first, high - first), place
             first += len(group.lanes)
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether steps are compiled from here on."""
+        return self._compiler.has_started
+
+    def parts(self, count: int) -> list[list[int]]:
+        """The lanes alive in up to ``count`` parts of whole chunks."""
+        starts = range(0, len(self.lanes), self._width)
+        count = min(count, len(starts))
+        bounds = [len(starts) * i // count * self._width for i in range(count + 1)]
+        return [self.lanes[low:high] for low, high in pairwise(bounds)]
+
+    def keep_only(self, lanes: Collection[int]) -> None:
+        """Forgets the other lanes."""
+        self.died, self.stopped, self._last = {}, {}, {}
+        self.size = len(lanes)
+        self._compact([row for row, lane in enumerate(self.lanes) if lane in lanes])
+
+    def leave(self) -> None:
+        """Lets go of the lanes alive, for others to go on with, and of what they hold."""
+        self.lanes, self._groups = [], []
+        self._at = self._at[:0].clone()
+        self._rest = {name: value[:0].clone() for name, value in self._rest.items()}
 
     def _clean_up(self) -> list[int]:
         """Lets go of lanes that diverged; returns their numbers."""

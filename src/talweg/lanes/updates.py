@@ -166,15 +166,19 @@ class Group:
 
 
 def moved_up(values: Tensor, rows: Sequence[int], count: int) -> Tensor:
-    """Rows ``[row, …]`` moved to the front in place; the first of ``count``, the rest like row 0.
+    """Rows ``[row, …]`` together, in place; the first of ``count``, the rest like the first.
 
     Args:
         values: All rows.
         rows: Which of them, ascending.
         count: How many to give, at least those.
     """
-    for new, old in enumerate(rows):
-        if new != old:
-            values[new].copy_(values[old])
+    first = rows[0] if rows else 0
+    if first + count <= len(values) and list(rows) == list(range(first, first + len(rows))):
+        values = values[first:]  # nothing has to move
+    else:
+        for new, old in enumerate(rows):
+            if new != old:
+                values[new].copy_(values[old])
     values[len(rows) : count] = values[:1]
     return values[:count]

@@ -69,6 +69,10 @@ class Workers:
             raise next((error for error in errors if not isinstance(error, _Halted)), errors[0])
         return [future.result() for future in futures]
 
+    def be_alone(self) -> None:
+        """Told in a copy of the process, which has none of its threads."""
+        self.count, self._pool = 1, None
+
     def check(self) -> None:
         """Raises, on the thread of a call, if the others' work is of no use any more."""
         if self._halted:

@@ -1,0 +1,294 @@
+"""Copies of the process that go on with a part of the work: the same numbers, and no harm."""
+
+import errno
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from talweg import rules
+from talweg.core import UserError
+from talweg.data import Samples
+from talweg.lanes import Engine, Plan, Reading, training
+from talweg.lanes.plan import Result
+from talweg.lanes.processes import Parent, can_divide, divided
+from talweg.metrics import METRICS
+from talweg.models.own import source_of
+from talweg.transforms import Lookahead
+
+pytestmark = pytest.mark.skipif(not can_divide(), reason="processes are copied on Linux alone")
+
+
+def place(number: int, parent: Parent) -> tuple[int, Tensor, int]:
+    parent.tell("number", number)
+    return number, torch.full((2,), number), torch.get_num_threads()
+
+
+def test_works_return_in_order_and_tell_their_parent():
+    told: list[int] = []
+    found = divided([partial(place, i) for i in range(3)], {"number": told.append})
+    assert [number for number, _, _ in found] == [0, 1, 2]
+    assert all(torch.equal(tensor, torch.full((2,), i)) for i, tensor, _ in found)
+    assert [threads for _, _, threads in found] == [1, 1, 1]
+    assert sorted(told) == [0, 1, 2]
+
+
+def test_a_question_is_answered_once_all_that_still_work_have_asked():
+    def asks(times: int, parent: Parent) -> list[int]:
+        return [parent.ask((times, turn)) for turn in range(times)]
+
+    heard: list[list[tuple[int, int]]] = []
+
+    def answer(questions: Any) -> int:
+        heard.append(list(questions))
+        return len(heard)
+
+    found = divided([partial(asks, times) for times in (1, 3)], {}, answer)
+    assert found == [[1], [1, 2, 3]]
+    assert heard == [[(1, 0), (3, 0)], [(3, 1)], [(3, 2)]]
+
+
+def waits(_parent: Parent) -> None:
+    time.sleep(60)
+
+
+def fails(_parent: Parent) -> None:
+    raise UserError("this one")
+
+
+class Unsendable(Exception):  # noqa: N818 - raised by no code but this
+    def __init__(self, lock: object) -> None:
+        super().__init__("held", lock)
+
+
+def fails_unsendably(_parent: Parent) -> None:
+    raise Unsendable(threading.Lock())
+
+
+def is_killed(_parent: Parent) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def leaves(_parent: Parent) -> None:
+    raise SystemExit(3)
+
+
+@pytest.mark.parametrize(
+    ("work", "kind", "words"),
+    [
+        (fails, UserError, "this one"),
+        (fails_unsendably, RuntimeError, "held"),
+        (is_killed, MemoryError, "was killed"),
+        (leaves, RuntimeError, "ended early"),
+    ],
+)
+def test_what_one_raises_is_raised_and_the_others_end(
+    work: Callable[[Parent], None], kind: type[Exception], words: str
+):
+    began = time.monotonic()
+    with pytest.raises(kind, match=words):
+        divided([waits, work], {})
+    assert time.monotonic() - began < 30
+    with pytest.raises(ChildProcessError):  # none is left
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_ctrl_c_is_the_parents_and_ends_them():
+    def press(_parent: Parent) -> None:
+        os.kill(os.getpid(), signal.SIGINT)  # which a copy does not hear
+        os.kill(os.getppid(), signal.SIGINT)
+        time.sleep(60)
+
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            divided([press, waits], {})
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_they_end_with_a_parent_that_is_killed():
+    code = (
+        "import os, time\n"
+        "from talweg.lanes.processes import divided\n"
+        "def work(parent):\n"
+        "    parent.tell('pid', os.getpid()); time.sleep(60)\n"
+        "divided([work], {'pid': lambda pid: print(pid, flush=True)})\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        copy = int(run.stdout.readline())
+        run.kill()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and _runs(copy):
+        time.sleep(0.05)
+    assert not _runs(copy)
+
+
+def _runs(process: int) -> bool:
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text()
+        return stat.rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+class Net(nn.Module):
+    """With buffers, which lanes keep apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(6)
+        self.layers = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(self.norm(x))
+
+
+RULES = [
+    rules.Adam(lr=0.01), rules.SGD(lr=0.1), rules.Nesterov(lr=0.05), rules.SGD(lr=1e8),
+    Lookahead(rules.ScheduleFreeAdamW(lr=0.02), every=3), rules.SGD(lr=1e30),
+    Lookahead(rules.Momentum(lr=0.02), every=33),  # compiled by the copies
+]  # fmt: skip
+LANES, STEPS, EPOCH = 28, 40, 10
+
+
+def trained(
+    monkeypatch: pytest.MonkeyPatch, data: tuple[Tensor, Tensor], worth: float, **more: Any
+) -> tuple[Result, list[Reading], int, int]:
+    """What comes of lanes, what is read of them, the ticks, and how often the process divided."""
+    monkeypatch.setattr(training, "WORTH", worth)
+    times = 0
+    divide = training.divided
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal times
+        times += 1
+        return divide(*arguments)
+
+    monkeypatch.setattr(training, "divided", counted)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    samples = Samples(data[0][:99], data[1][:99])  # the last batch of an epoch has 9
+    engine = Engine(
+        source_of(Net), samples, loss=None, batch_size=10, strategy="stacked", device="cpu",
+        compiled=True, lane_counts=[LANES], lane_steps=10**9, say=lambda _: None,
+    )  # fmt: skip
+    engine.width = 4
+    readings: list[Reading] = []
+    ticks: list[int] = []
+    chosen = [RULES[lane % len(RULES)] for lane in range(LANES)]
+    plan = Plan(
+        chosen, [lane % 3 for lane in range(LANES)], STEPS, (), {"train": samples},
+        [METRICS["accuracy"]], **more,
+    )  # fmt: skip
+    try:
+        return engine.train(plan, readings.append, ticks.append), readings, sum(ticks), times
+    finally:
+        torch.set_num_threads(before)
+
+
+def by_lane(readings: list[Reading]) -> dict[Any, float]:
+    """Every value read, each once."""
+    found: dict[Any, float] = {}
+    for reading in readings:
+        for name, column in reading.values.items():
+            for lane, value in zip(reading.lanes, column, strict=True):
+                assert (lane, reading.step, name) not in found
+                found[lane, reading.step, name] = value
+    return found
+
+
+def chosen_to_stop(step: int) -> list[int]:
+    return {10: [1, 9], 20: [2, 20, 21], 30: [27]}.get(step, [])
+
+
+@pytest.mark.parametrize("more", [{}, {"stop": chosen_to_stop}, {"read_every": 7}])
+def test_parts_get_the_numbers_of_the_whole(
+    monkeypatch: pytest.MonkeyPatch, data: tuple[Tensor, Tensor], more: dict[str, Any]
+):
+    whole, read, ticks, times = trained(monkeypatch, data, math.inf, **more)
+    assert times == 0
+    parts, read_of_parts, ticks_of_parts, times = trained(monkeypatch, data, 0.0, **more)
+    assert times == 1
+    assert torch.equal(whole.losses.nan_to_num(-1), parts.losses.nan_to_num(-1))
+    assert whole.died == parts.died
+    assert len(whole.died) >= 4
+    assert whole.stopped == parts.stopped
+    assert bool(whole.stopped) == ("stop" in more)
+    assert whole.states.keys() == parts.states.keys()
+    for lane, (params, rest) in whole.states.items():
+        assert torch.equal(params, parts.states[lane][0]) or lane in whole.died
+        assert all(
+            torch.equal(value, parts.states[lane][1][name]) or lane in whole.died
+            for name, value in rest.items()
+        )
+    of_whole, of_parts = by_lane(read), by_lane(read_of_parts)
+    assert of_whole.keys() == of_parts.keys()
+    for key, value in of_whole.items():
+        assert value == of_parts[key] or math.isnan(value)
+    assert ticks == ticks_of_parts == LANES * STEPS
+
+
+def test_what_a_reader_raises_ends_the_parts(
+    monkeypatch: pytest.MonkeyPatch, data: tuple[Tensor, Tensor]
+):
+    read: list[int] = []
+
+    def tell(_self: object, reading: Reading) -> None:
+        read.append(reading.step)
+        if reading.step == 30:
+            raise ValueError("enough")
+
+    monkeypatch.setattr("talweg.lanes.evaluate.Reader.tell", tell)
+    with pytest.raises(ValueError, match="enough"):
+        trained(monkeypatch, data, 0.0)
+    assert read[-1] == 30
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_where_the_system_makes_no_copies_threads_go_on(
+    monkeypatch: pytest.MonkeyPatch, data: tuple[Tensor, Tensor]
+):
+    def refused() -> int:
+        raise BlockingIOError(errno.EAGAIN, "no more processes")
+
+    whole, *_ = trained(monkeypatch, data, math.inf)
+    monkeypatch.setattr(os, "fork", refused)
+    others, _, ticks, times = trained(monkeypatch, data, 0.0)
+    assert times == 1
+    assert ticks == LANES * STEPS
+    assert torch.equal(whole.losses.nan_to_num(-1), others.losses.nan_to_num(-1))
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_where_one_is_killed_fewer_go_on(
+    monkeypatch: pytest.MonkeyPatch, data: tuple[Tensor, Tensor]
+):
+    """As Linux does where memory runs out: the lanes begin anew, half as many at a time."""
+    whole, *_ = trained(monkeypatch, data, math.inf)
+    divide, times = training.divided, 0
+
+    def first_killed(works: list[Any], *rest: Any) -> Any:
+        nonlocal times
+        times += 1
+        return divide([is_killed, *works[1:]] if times == 1 else works, *rest)
+
+    monkeypatch.setattr(training, "divided", first_killed)
+    parts, *_ = trained(monkeypatch, data, 0.0)
+    assert torch.equal(whole.losses.nan_to_num(-1), parts.losses.nan_to_num(-1))
+    assert times > 1
