@@ -23,6 +23,7 @@ from talweg.data import Samples
 from talweg.lanes import Engine, Plan, Reading, training
 from talweg.lanes.plan import Result
 from talweg.lanes.processes import Parent, can_divide, divided
+from talweg.lanes.squad import Squad
 from talweg.metrics import METRICS
 from talweg.models.own import source_of
 from talweg.transforms import Lookahead
@@ -241,6 +242,22 @@ def test_parts_get_the_numbers_of_the_whole(
     for key, value in of_whole.items():
         assert value == of_parts[key] or math.isnan(value)
     assert ticks == ticks_of_parts == LANES * STEPS
+
+
+def test_parts_are_read_at_the_same_step(
+    monkeypatch: pytest.MonkeyPatch, data: tuple[Tensor, Tensor]
+):
+    """So that a study that is stopped compares lanes after the same number of steps."""
+    run = Squad.run
+
+    def slow(self: Squad, *arguments: Any) -> Any:
+        time.sleep(0.05 if 0 in self.lanes else 0)
+        return run(self, *arguments)
+
+    monkeypatch.setattr(Squad, "run", slow)
+    _, readings, *_ = trained(monkeypatch, data, 0.0)
+    steps = [reading.step for reading in readings if ("train", "diverged") not in reading.values]
+    assert steps == sorted(steps)
 
 
 def test_what_a_reader_raises_ends_the_parts(

@@ -65,6 +65,7 @@ class Training:
         self._row = {lane: row for row, lane in enumerate(self._lanes)}
         self._told: set[int] = set()
         self._unread: list[Tensor] = []
+        self._meet: Callable[[int], object] = lambda _: None
         self._pace = 0.0
         self._may_divide = len(squads) == 1 and feed.can_be_copied and can_divide()
 
@@ -94,6 +95,7 @@ class Training:
             self._unread.append(block)
             step += block.shape[1]
             if step == stop:
+                self._meet(step)
                 self._read(step)
                 self._stop(step)
         if self._unread:
@@ -137,7 +139,7 @@ class Training:
         copies = divided(
             [partial(self._part, lanes, step) for lanes in squad.parts(self._workers.count)],
             {name: handler for name, handler in told.items() if handler},
-            lambda steps: self._to_stop(steps[0]) if self._to_stop else (),
+            self._answer,
             squad.leave,
         )
         self._tick(int(self._steps - step) * (squad.size - alive))
@@ -147,6 +149,11 @@ class Training:
             later[self._rows(copy.lanes), : copy.losses.shape[1]] = copy.losses
         return self._ended(torch.cat([losses, later], 1), copies)
 
+    def _answer(self, questions: Sequence[tuple[str, int]]) -> Collection[int]:
+        """What copies of this process wait for, all of them at the same step."""
+        what, step = questions[0]
+        return self._to_stop(step) if self._to_stop and what == "stop" else ()
+
     def _part(self, lanes: Sequence[int], step: int, parent: Parent) -> Ended:
         """In a copy of the process: goes on with some of the lanes."""
         self._workers.be_alone()
@@ -155,8 +162,10 @@ class Training:
         self._tick = ticks.add
         if self._reader:
             self._reader = self._reader.telling(partial(parent.tell, "read"))
+            # At a Ctrl-C, all lanes have been read as far.
+            self._meet = lambda step: parent.ask(("read", step))
         if self._to_stop:
-            self._to_stop = parent.ask
+            self._to_stop = lambda step: parent.ask(("stop", step))
         rows = self._rows(lanes)
         self._unread = [block[rows] for block in self._unread]
         self._lanes = list(lanes)
