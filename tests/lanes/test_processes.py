@@ -309,3 +309,90 @@ def test_where_one_is_killed_fewer_go_on(
     parts, *_ = trained(monkeypatch, data, 0.0)
     assert torch.equal(whole.losses.nan_to_num(-1), parts.losses.nan_to_num(-1))
     assert times > 1
+
+
+def one_by_one(data: tuple[Tensor, Tensor], copies: int) -> tuple[Result, list[Reading], int]:
+    """What comes of lanes that are not stacked, on one thread, what is read of them, the ticks."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    samples = Samples(*data)
+    engine = Engine(
+        source_of(Net), samples, loss=None, batch_size=10, strategy="serial", device="cpu",
+        compiled=None, lane_counts=[5], lane_steps=None, say=lambda _: None,
+    )  # fmt: skip
+    engine._chosen.copies = copies
+    readings: list[Reading] = []
+    ticks: list[int] = []
+    plan = Plan(RULES[:5], [3, 4, 5, 6, 7], STEPS, (), {"train": samples})
+    try:
+        return engine.train(plan, readings.append, ticks.append), readings, sum(ticks)
+    finally:
+        torch.set_num_threads(before)
+
+
+def assert_same(one: Result, other: Result) -> None:
+    assert torch.equal(one.losses.nan_to_num(-1), other.losses.nan_to_num(-1))
+    assert one.died == other.died
+    assert one.states.keys() == other.states.keys()
+    for lane, (params, rest) in one.states.items():
+        assert torch.equal(params.nan_to_num(-1), other.states[lane][0].nan_to_num(-1))
+        assert rest.keys() == other.states[lane][1].keys()
+
+
+def test_lanes_that_are_not_stacked_are_the_same_side_by_side(data: tuple[Tensor, Tensor]):
+    single, read, ticks = one_by_one(data, 1)
+    double, read_of_two, ticks_of_two = one_by_one(data, 2)
+    assert_same(single, double)
+    assert by_lane(read).keys() == by_lane(read_of_two).keys()
+    assert ticks == ticks_of_two == 5 * STEPS
+
+
+def test_where_a_copy_has_no_memory_lanes_go_on_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, data: tuple[Tensor, Tensor]
+):
+    single, read, ticks = one_by_one(data, 1)
+    run, here = training.Training.run, os.getpid()
+
+    def starved(self: training.Training) -> Any:
+        if os.getpid() != here and self._lanes == [2]:
+            raise MemoryError
+        return run(self)
+
+    monkeypatch.setattr(training.Training, "run", starved)
+    double, read_of_two, ticks_of_two = one_by_one(data, 2)
+    assert_same(single, double)
+    assert by_lane(read).keys() == by_lane(read_of_two).keys()
+    assert ticks == ticks_of_two
+
+
+def test_whether_lanes_run_side_by_side_is_timed_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data: tuple[Tensor, Tensor]
+):
+    """A model that waits gains by a second process, however busy the cores are."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    told: list[str] = []
+
+    def decide() -> int:
+        engine = Engine(
+            source_of(Waiting), Samples(*data), loss=None, batch_size=10, strategy="auto",
+            device="cpu", compiled=None, lane_counts=[5], lane_steps=10**9, say=told.append,
+        )  # fmt: skip
+        return engine._chosen.copies
+
+    try:
+        assert decide() == 2
+        assert "side by side" in told[-1]
+        monkeypatch.setattr("talweg.lanes.choosing.divided", None)  # nothing is timed again
+        assert decide() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+class Waiting(Net):
+    """It looks at what it computes, so it cannot be stacked, and takes its time."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        time.sleep(0.005)
+        return super().forward(x) if x.mean() < 1e9 else x

@@ -29,6 +29,8 @@ class FromStored(FromSamples):
         UserError: If a batch is to be all samples.
     """
 
+    can_be_copied = False
+
     def __init__(self, samples: Samples, batch_size: int | None, drop_last: bool) -> None:
         super().__init__(samples, batch_size, drop_last)
         assert isinstance(samples.x, Stored)
@@ -72,8 +74,6 @@ class _Block:
 
 class _Ahead:
     """Batches in the order of each of some seeds, a block of steps at a time."""
-
-    can_be_copied = False
 
     def __init__(self, samples: Samples, orders: Sequence[BatchOrder]) -> None:
         assert isinstance(samples.x, Stored)

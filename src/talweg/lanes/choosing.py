@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -15,13 +16,19 @@ from torch import Tensor
 from talweg.core import UserError, write_file
 from talweg.data.inputs import X, for_lanes
 from talweg.lanes.gradients import Buffers, Gradients, OneModule, Stacked
+from talweg.lanes.processes import Parent, can_divide, divided
 from talweg.lanes.workers import Workers
 
-TRIALS = 3
-"""Timed steps of each way, after one that is not; the fastest counts."""
+TRIALS, AT_MOST, LONG_ENOUGH = 3, 100, 0.05
+"""Timed steps of each way, after one that is not: at least, at most, and in between as many as take
+so many seconds. The median counts."""
 CLEARLY = 0.8
 """The share of a stacked lane's time that one alone must keep below: its updates and batches, which
 are not timed, cost more."""
+APART = 0.9
+"""The same for a lane that a copy of this process trains beside others."""
+PATIENCE = 10.0
+"""Seconds to wait for a step of a copy in a trial: a model with threads of its own stands still."""
 FEWEST = 8
 """Lanes in a chunk, if there are as many: each step of a chunk costs as much again to ask for."""
 CHUNK_BYTES = 2_000_000
@@ -45,12 +52,18 @@ class Timing:
         """Seconds of a lane's gradient, among ``lanes`` of every worker."""
         with torch.random.fork_rng(devices=[]), gradients.ready(), workers.at_work():
             calls = [self._step(gradients, lanes) for _ in range(workers.count)]
-            times: list[float] = []
-            for _ in range(TRIALS + 1):
-                began = time.perf_counter()
-                workers.map(calls)
-                times.append(time.perf_counter() - began)
-        return min(times[1:]) / (lanes * workers.count)
+            return _median(lambda: workers.map(calls)) / (lanes * workers.count)
+
+    def apart(self, alone: OneModule, count: int) -> float:
+        """Seconds of a lane's gradient, where ``count`` copies of this process train one each."""
+
+        def timed(parent: Parent) -> float:
+            step = self._step(alone, 1)
+            step()
+            parent.ask(None)  # all begin together
+            return _median(step)
+
+        return max(divided([timed] * count, {}, lambda _: None, patience=PATIENCE)) / count
 
     def _step(self, gradients: Gradients, lanes: int) -> Callable[[], Tensor]:
         params, rest = self._start
@@ -59,6 +72,17 @@ class Timing:
         x, y = for_lanes(lanes, self._x, self._y)
         step = gradients.stepper(at, own, torch.zeros_like(at))
         return lambda: step(x, y)
+
+
+def _median(call: Callable[[], object]) -> float:
+    """Seconds that a call takes."""
+    call()
+    times: list[float] = []
+    while len(times) < TRIALS or (len(times) < AT_MOST and sum(times) < LONG_ENOUGH):
+        began = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
 
 
 def remembered(told: Sequence[object], choose: Callable[[], str]) -> str:
@@ -104,6 +128,21 @@ def why_serial(
     if single > CLEARLY * together:
         return ""
     return f"{_shown(single)} a lane and step, stacked {_shown(together)}"
+
+
+def why_apart(timing: Timing, alone: OneModule, count: int) -> str:
+    """Why ``count`` lanes had better be trained side by side, each by a copy of this process.
+
+    Empty if they had not, but one after another, with all cores.
+    """
+    if not can_divide():
+        return ""
+    single = timing.per_lane(alone, 1, Workers(1))
+    try:
+        each = timing.apart(alone, count)
+    except Exception:  # a model that does not work in a copy has no use for any
+        return ""
+    return f"{_shown(each)} a lane and step, not {_shown(single)}" if each < APART * single else ""
 
 
 def _shown(seconds: float) -> str:

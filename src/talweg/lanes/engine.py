@@ -2,43 +2,35 @@
 
 from collections.abc import Callable, Sequence
 from copy import copy
+from dataclasses import replace
+from functools import partial
 from math import inf
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from talweg.core import (
-    UserError,
-    choose,
-    counted,
-    is_out_of_memory,
-    memory_size,
-    missing_compiler,
-    usable_memory,
-)
+from talweg.core import UserError, counted, is_out_of_memory, memory_size, usable_memory
 from talweg.data import Samples, Stored, Stream
-from talweg.data.inputs import X, shown
+from talweg.data.inputs import shown
 from talweg.lanes.ahead import FromStored
 from talweg.lanes.checks import classes_of, fitting_loss
-from talweg.lanes.choosing import Timing, choose_width, remembered, why_serial
-from talweg.lanes.compiling import Compiler, keep_freed_memory, worth_compiling
+from talweg.lanes.compiling import Compiler, keep_freed_memory
 from talweg.lanes.evaluate import Reader, Reading
 from talweg.lanes.feed import FromSamples, FromStream, Supply, cast
-from talweg.lanes.gradients import OneModule, Stacked
-from talweg.lanes.layout import layout_of
+from talweg.lanes.gradients import Stacked
 from talweg.lanes.memory import TRIED, Needs, Scales
 from talweg.lanes.noise import Noise
 from talweg.lanes.packs import Once, Packs
 from talweg.lanes.plan import Ended, Lane, Plan, Result, by_structure, merged, seeds_among
-from talweg.lanes.squad import Squad, Start
-from talweg.lanes.stackable import trial_alone, why_not
+from talweg.lanes.processes import CannotDivide, Parent, Ticks, divided
+from talweg.lanes.squad import Squad
+from talweg.lanes.starts import Starts
+from talweg.lanes.strategy import Task, decide
 from talweg.lanes.training import Training
-from talweg.lanes.workers import Workers
 from talweg.losses import Loss, PerSample
 from talweg.models import ModelSource
 from talweg.schedules import Span
 
-STRATEGIES = ("auto", "stacked", "serial")
 LONG = 1_000_000
 """What a schedule is told of the length of a run that nobody knows; see `needs_length`."""
 
@@ -80,68 +72,30 @@ class Engine:
         memory: str | int | None = None,
     ) -> None:
         self._memory = None if memory is None else memory_size(memory)
-        if strategy not in STRATEGIES:
-            raise choose("strategy", strategy, STRATEGIES)
         self.device = device_of(device)
         self.source = source
         self._most: int | None = None
         self._scales: Scales | None = None
-        self._starts: dict[int, Start] = {}
-        self.module = self._build(0)
-        self.layout = layout_of(self.module)
+        self._starts = Starts(source, self.device)
+        self.layout = self._starts.layout
         self._supply = self._supplied(samples, batch_size, drop_last)
         self.samples, self.batch = self._supply.samples, self._supply.batch
         self.epoch_steps = self._supply.epoch_steps
-        self.loss = fitting_loss(loss, self.module, self.samples)
+        self.loss = fitting_loss(loss, self._starts.module, self.samples)
         if isinstance(self._supply, FromStream):
             self._supply.classes = self.classes
         self._say = say
         keep_freed_memory()
-        self._check_seeds()
-        draws = self._check_batches()
-        self.strategy = self._choose(strategy)
-        enough = worth_compiling(self.layout.size, self.batch)
-        waits = compiled is None and lane_steps is None
-        may_be_serial = strategy == "auto" and compiled is None and not waits
-        if compiled is None:
-            compiled = lane_steps is None or lane_steps > enough
-        to_compile = self.compiles = self._to_compile(compiled)
-        # Threads that draw from one generator would do so in any order.
-        threads = to_compile and not draws and self.device.type == "cpu"
-        self._workers = Workers(torch.get_num_threads() if threads else 1)
-        self.width = choose_width(lane_counts, self.layout.size, self.device, self._workers.count)
-        self._compiler = Compiler(to_compile, say, enough if waits else 0, self._workers.count)
-        self._stacked = None
-        if self.strategy == "serial":
-            say("lanes run one after another")
-            return
-        sizes = [self.batch]
-        if lane_steps and self.epoch_steps and lane_steps > enough * self.epoch_steps:
-            sizes.append(self._supply.tail)
-        self._stacked = Stacked(self.module, self.layout, self.loss, sizes, self._compiler)
-        reason = self._why_serial(self._stacked) if may_be_serial and to_compile else ""
-        if reason:
-            say(f"lanes run one after another, which is faster: {reason}")
-            self.strategy, self._stacked, self._workers = "serial", None, Workers(1)
-            return
-        how = "compiled" if to_compile else "uncompiled"
-        how += " once that pays" if to_compile and waits else ""
-        say(f"lanes are stacked, {self.width} at a time, {how}")
-
-    def _why_serial(self, stacked: Stacked) -> str:
-        """Why this model's lanes are faster one after another; empty if they are not."""
-        start = self.start(0)
-        x, y = self.samples.x[: self.batch], self.samples.y[: self.batch]
-
-        def measured() -> str:
-            alone = OneModule(self._build(0), self.layout, self.loss)
-            timing = Timing((start.params, start.rest), x, y)
-            return why_serial(timing, stacked, alone, self.width, self._workers)
-
-        told = (self.module, self.layout, self.loss.name, shown(x), self.width, self._workers.count)
-        reason = remembered((*told, self.device), measured)
-        self._compiler.rewind(started=False)  # as if it had been remembered: the same numbers
-        return reason
+        if self._starts.all_alike():
+            difference = "differ in the order of batches alone"
+            say(
+                "the model starts from the same parameters with every seed: seeds "
+                + (difference if self.epoch_steps else "make no difference")
+            )
+        self._task = Task(self._starts, self.loss, self._supply)
+        chosen = decide(self._task, strategy, compiled, lane_counts, lane_steps, say)
+        self._chosen = chosen
+        self.strategy, self.width, self.compiles = chosen.name, chosen.width, chosen.compiles
 
     def train(
         self,
@@ -162,19 +116,8 @@ class Engine:
             self._say(packs.told)
         once = Once(each or _nobody, tick or _nobody)
         reader = each and self._reader(plan, once.read)
-        ended: list[Ended] = []
-        started = self._compiler.has_started
-        for pack in packs:
-            self._compiler.rewind(started)
-            self.width = packs.width
-            once.begin()
-            found = self._attempt(pack, plan, reader, once.tick)
-            if found is None:
-                once.begin_anew()
-                self._most = packs.halve(pack)
-                self._say(f"out of memory: {counted(self._most, 'lane')} at a time from here on")
-            else:
-                ended.append(found)
+        ended = self._side_by_side(packs, plan, reader, once)
+        ended += self._one_after_another(packs, plan, reader, once)
         if isinstance(self._supply, FromStream):
             self._say_what_came(self._supply, plan, ended[0].losses.shape[1])
         return Result(
@@ -184,13 +127,75 @@ class Engine:
             merged(each.states for each in ended),
         )
 
+    def _one_after_another(
+        self, packs: Packs, plan: Plan, reader: Reader | None, once: Once
+    ) -> list[Ended]:
+        """Trains the packs that are left, as many lanes at a time as there is memory for."""
+        ended: list[Ended] = []
+        started = self._chosen.compiler.has_started
+        for pack in packs:
+            self._chosen.compiler.rewind(started)
+            self.width = packs.width
+            once.begin()
+            found = self._attempt(pack, plan, reader, once.tick)
+            if found is None:
+                once.begin_anew()
+                self._most = packs.halve(pack)
+                self._say(f"out of memory: {counted(self._most, 'lane')} at a time from here on")
+            else:
+                ended.append(found)
+        return ended
+
+    def _side_by_side(
+        self, packs: Packs, plan: Plan, reader: Reader | None, once: Once
+    ) -> list[Ended]:
+        """Has copies of this process train packs, if that was chosen, and leaves the others."""
+        copies = min(self._chosen.copies, len(packs.sizes))
+        if copies == 1 or plan.stop or not self._supply.can_be_copied or not packs.allow(copies):
+            return []
+        ended: list[Ended] = []
+        once.begin()
+        all_packs = list(packs)
+        try:
+            divided(
+                [
+                    partial(self._by_copy, all_packs[place::copies], plan, reader)
+                    for place in range(copies)
+                ],
+                {"read": once.read, "tick": once.tick, "ended": ended.append},
+            )
+        except CannotDivide:
+            packs.put_back(all_packs)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            self._say("out of memory: one lane at a time from here on")
+            self._chosen.copies = 1
+            done = {lane for found in ended for lane in found.lanes}
+            once.begin_anew(kept=sum(found.losses.numel() for found in ended))
+            packs.put_back([pack for pack in all_packs if pack[0].number not in done])
+        return ended
+
+    def _by_copy(
+        self, packs: Sequence[Sequence[Lane]], plan: Plan, reader: Reader | None, parent: Parent
+    ) -> None:
+        """In a copy of the process: trains some packs, and tells of each."""
+        ticks = Ticks(partial(parent.tell, "tick"))
+        reader = reader and reader.telling(partial(parent.tell, "read"))
+        for pack in packs:
+            found = self._train(pack, plan, reader, ticks.add)
+            ticks.tell()
+            parent.tell("ended", found)
+
     def plain(self) -> "Engine":
         """An engine of the same model and samples that never compiles, and tells nobody."""
         other = copy(self)
         other._say = _nobody
-        other._compiler = Compiler(False, _nobody)
-        if self._stacked is not None:
-            other._stacked = Stacked(self.module, self.layout, self.loss, (), other._compiler)
+        compiler = Compiler(False, _nobody)
+        stacked = self._chosen.stacked and Stacked(
+            self._starts.module, self.layout, self.loss, (), compiler
+        )
+        other._chosen = replace(self._chosen, compiler=compiler, stacked=stacked, copies=1)
         return other
 
     def packs(self, plan: Plan) -> Packs:
@@ -204,7 +209,7 @@ class Engine:
             self.needs(plan),
             usable_memory(self.device) if self._memory is None else self._memory,
             self.width if self.strategy == "stacked" else 1,
-            self._workers.count,
+            self._chosen.workers.count,
             self._why_whole(plan),
             self._most,
         )
@@ -215,11 +220,11 @@ class Engine:
     def needs(self, plan: Plan) -> Needs:
         """What the lanes of a plan take."""
         if self._scales is None:
-            start, few = self.start(plan.seeds[0]), Samples(*self._few(len(self.samples), TRIED))
-            alone = OneModule(self._build(0), self.layout, self.loss)
-            gradients = self.plain()._stacked or alone
+            start = self._starts.start(plan.seeds[0])
+            few = Samples(*self._task.few(len(self.samples), TRIED))
+            gradients = self.plain()._chosen.stacked or self._task.alone()
             self._scales = Scales(gradients, self.layout, start, few, self.batch)
-        return self._scales.needs(plan, self._workers.count)
+        return self._scales.needs(plan, self._chosen.workers.count)
 
     def _why_whole(self, plan: Plan) -> str:
         """Why all lanes must be trained at the same time; empty if they need not."""
@@ -257,10 +262,11 @@ class Engine:
         seeds = seeds_among(lanes)
         squads = [self._squad(pack, plan, seeds) for pack in packs]
         feed = self._supply.feed(seeds)
+        workers, may_divide = self._chosen.workers, self._supply.can_be_copied
         training = Training(
-            squads, feed, plan.steps, every, reader, plan.stop, tick, plan.keep, self._workers
+            squads, feed, plan.steps, every, reader, plan.stop, tick, plan.keep, workers, may_divide
         )
-        with self._workers.at_work():
+        with workers.at_work():
             return training.run()
 
     def _table(self, plan: Plan, ended: Sequence[Ended]) -> Tensor:
@@ -274,7 +280,7 @@ class Engine:
 
     def _say_what_came(self, stream: FromStream, plan: Plan, steps: int) -> None:
         how = "the stream ended after" if stream.is_over else "learned from"
-        x, y = self._few(1)
+        x, y = self._task.few(1)
         shapes = f"x {shown(x, sample=True)}, y {shown(y, sample=True)}"
         samples, made = counted(stream.given, "sample"), counted(steps, "step")
         self._say(f"{how} {samples} ({shapes}) in {made}")
@@ -297,14 +303,14 @@ class Engine:
         steps = LONG if plan.steps is None else plan.steps
         return Squad(
             lanes,
-            {seed: self.start(seed) for seed in seeds},
+            {seed: self._starts.start(seed) for seed in seeds},
             self.layout,
-            self._stacked or OneModule(self._build(first), self.layout, self.loss),
+            self._chosen.stacked or self._task.alone(first),
             self.width if self.strategy == "stacked" else 1,
             Span(steps, self.epoch_steps or steps),
-            self._compiler,
+            self._chosen.compiler,
             Noise(first, self.device),
-            self._workers,
+            self._chosen.workers,
         )
 
     @property
@@ -312,21 +318,7 @@ class Engine:
         """How many classes a stream may have; None where the samples show it."""
         if self.epoch_steps is not None:
             return None
-        return classes_of(self.loss, self.module, self.samples)
-
-    def start(self, seed: int) -> Start:
-        """Where the lanes of a seed begin."""
-        if seed not in self._starts:
-            module = self._build(seed)
-            self._starts[seed] = Start(self.layout.flatten(module), self.layout.rest(module))
-        return self._starts[seed]
-
-    def _build(self, seed: int) -> nn.Module:
-        """A new module of that seed, on the device."""
-        module = self.source.build(seed).to(self.device)
-        if seed != 0 and layout_of(module) != self.layout:
-            raise UserError("the model must have the same parameters every time it is built")
-        return module
+        return classes_of(self.loss, self._starts.module, self.samples)
 
     def _supplied(
         self, samples: Samples | Stream, batch_size: int | None, drop_last: bool
@@ -338,69 +330,6 @@ class Engine:
 
     def _cast(self, samples: Samples) -> Samples:
         return cast(samples, self.layout.dtype, self.device)
-
-    def _few(self, batch: int, most: int = 8) -> tuple[X, Tensor]:
-        """As many samples as a batch has, but few."""
-        return self.samples.x[: min(batch, most)], self.samples.y[: min(batch, most)]
-
-    def _check_seeds(self) -> None:
-        """Complains of a model that is the same object for every seed; says if all start alike."""
-        other = self._build(1)
-        pairs = list(zip(self.module.parameters(), other.parameters(), strict=True))
-        if any(a.numel() and a.data_ptr() == b.data_ptr() for a, b in pairs):
-            raise UserError(
-                f"{self.source.name} gives the same module at every call, which training would "
-                f"change: build a new one, or pass the module itself to have it re-initialised"
-            )
-        if pairs and all(torch.equal(a, b) for a, b in pairs):
-            self._say(
-                "the model starts from the same parameters with every seed: "
-                + (
-                    "seeds differ in the order of batches alone"
-                    if self.epoch_steps
-                    else "seeds make no difference"
-                )
-            )
-
-    def _check_batches(self) -> bool:
-        """Complains of a model that cannot be trained on the batches to come.
-
-        Returns:
-            Whether it draws random numbers in training.
-        """
-
-        def trial(batch: int) -> bool:
-            few = self._few(batch)
-            return trial_alone(lambda: self._build(0), self.layout, self.loss, *few).drew
-
-        draws = trial(self.batch)
-        if self._supply.leaves_one:
-            try:
-                trial(1)
-            except UserError as error:
-                raise UserError(f"{error}; {self._supply.leaves_one}") from error
-        return draws
-
-    def _choose(self, asked: str) -> str:
-        """``"stacked"`` or ``"serial"``."""
-        if asked == "serial":
-            return asked
-        reason = why_not(self._build, self.layout, self.loss, *self._few(self.batch))
-        if reason is None:
-            return "stacked"
-        if asked == "stacked":
-            raise UserError(f"this model cannot be stacked ({reason}); use strategy='auto'")
-        self._say(f"this model cannot be stacked: {reason}")
-        return "serial"
-
-    def _to_compile(self, asked: bool) -> bool:
-        wanted = self.strategy == "stacked" and asked
-        if wanted and self.device.type == "cpu":
-            missing = missing_compiler()
-            if missing:
-                self._say(f"running uncompiled: {missing} found")
-                return False
-        return wanted
 
 
 def device_of(device: str | torch.device | None) -> torch.device:

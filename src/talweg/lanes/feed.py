@@ -25,13 +25,7 @@ whose seeds stand at these places among all."""
 
 
 class Feed(Protocol):
-    """What gives lanes their batches, step by step.
-
-    Attributes:
-        can_be_copied: Whether copies of the process can each go on with it for themselves.
-    """
-
-    can_be_copied: bool
+    """What gives lanes their batches, step by step."""
 
     def block(self, first: int, most: float) -> Sequence[Batch]:
         """The batches of some steps; none when there are no more.
@@ -52,8 +46,10 @@ class Supply(Protocol):
         tail: Samples in the last batch of an epoch, if they are fewer; else 0.
         epoch_steps: Steps of a pass; None where the end is not known.
         leaves_one: Why a batch of one sample may come among larger ones; empty if none can.
+        can_be_copied: Whether copies of this process can each make the same batches.
     """
 
+    can_be_copied: bool
     samples: Samples
     batch: int
     tail: int
@@ -77,6 +73,8 @@ class FromSamples:
         batch_size: Samples per batch; None for all.
         drop_last: Whether an epoch leaves out a last batch of fewer samples.
     """
+
+    can_be_copied = True
 
     def __init__(self, samples: Samples, batch_size: int | None, drop_last: bool) -> None:
         self.samples = samples
@@ -107,8 +105,6 @@ class FromSamples:
 
 class _Orders:
     """Batches in the order of each of some seeds."""
-
-    can_be_copied = True
 
     def __init__(self, samples: Samples, orders: Sequence[BatchOrder]) -> None:
         assert not isinstance(samples.x, Stored)

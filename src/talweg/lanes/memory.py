@@ -12,7 +12,7 @@ from talweg.lanes.gradients import Gradients, plain_attention
 from talweg.lanes.layout import Layout
 from talweg.lanes.measuring import Allocations
 from talweg.lanes.plan import Lane, Plan
-from talweg.lanes.squad import Start
+from talweg.lanes.starts import Start
 from talweg.lanes.updates import Group
 from talweg.schedules import Span
 

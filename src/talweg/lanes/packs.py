@@ -47,11 +47,11 @@ class Packs:
         why: str = "",
         most: int | None = None,
     ) -> None:
-        self.limit, self._why = limit, why
+        self.limit, self._why, self._needs = limit, why, needs
         bound = inf if why else limit
         at_once = width * workers
         self.whole = max(needs.peak(group, at_once) for group in groups)
-        largest = needs.largest([lane for group in groups for lane in group])
+        self._largest = largest = needs.largest([lane for group in groups for lane in group])
         sizes = range(min(width, max(map(len, groups))), 0, -1)
         unit = next((n for n in sizes if needs.peak([largest] * n, n) <= bound), 0)
         if self.whole > bound and unit < sizes[0]:
@@ -91,6 +91,14 @@ class Packs:
             one = f"one lane alone takes {in_bytes(self.peak)}"
             return f"{one} ({in_bytes(shared)} of it for all lanes), more than {allowed}"
         return f"{some} {takes}: {max(self.sizes)} at a time, to keep below {allowed}"
+
+    def allow(self, count: int) -> bool:
+        """Whether so many packs of one lane each fit into the memory at the same time."""
+        return self._needs.peak([self._largest] * count, count) <= self.limit
+
+    def put_back(self, packs: Sequence[Sequence[Lane]]) -> None:
+        """Has packs that were taken come again."""
+        self._left = [*packs, *self._left]
 
     def halve(self, pack: Sequence[Lane]) -> int:
         """Puts a pack for which there was no memory back in halves, and halves those to come.
@@ -153,9 +161,9 @@ class Once:
         """Told that a pack begins."""
         self._made = 0
 
-    def begin_anew(self) -> None:
-        """Told that the pack is begun anew: its steps were counted."""
-        self._again += self._made
+    def begin_anew(self, kept: int = 0) -> None:
+        """Told that the pack is begun anew: its steps were counted, all but those that are kept."""
+        self._again += self._made - kept
 
     def read(self, reading: Reading) -> None:
         """Passes on a reading, of the lanes that had not come as far."""

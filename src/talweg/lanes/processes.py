@@ -10,6 +10,7 @@ import os
 import pickle
 import signal
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,8 @@ import torch
 from talweg.core import first_line
 
 T = TypeVar("T")
+OFTEN = 0.1
+"""Seconds between what a copy tells of the steps it made."""
 DIE_WITH_PARENT = 1
 """Linux's name for the signal that a process gets when the one that made it ends."""
 
@@ -31,6 +34,30 @@ DIE_WITH_PARENT = 1
 def can_divide() -> bool:
     """Whether this process can be copied: on Linux, as long as it has not used a GPU."""
     return sys.platform == "linux" and not torch.cuda.is_initialized()
+
+
+class Ticks:
+    """Tells of steps now and then.
+
+    Args:
+        tell: Told how many there were.
+    """
+
+    def __init__(self, tell: Callable[[int], object]) -> None:
+        self._tell = tell
+        self._count = 0
+        self._told = time.monotonic()
+
+    def add(self, steps: int) -> None:
+        """Counts some more."""
+        self._count += steps
+        if time.monotonic() - self._told > OFTEN:
+            self.tell()
+
+    def tell(self) -> None:
+        """Tells of those that were not told of yet."""
+        self._tell(self._count)
+        self._count, self._told = 0, time.monotonic()
 
 
 class CannotDivide(Exception):  # noqa: N818 - no error: the work can be done here
@@ -128,6 +155,7 @@ def divided(
     told: Mapping[str, Callable[[Any], object]],
     asked: Callable[[Sequence[Any]], object] | None = None,
     begun: Callable[[], object] | None = None,
+    patience: float | None = None,
 ) -> list[T]:
     """What works return that are done side by side, each in a copy of this process.
 
@@ -136,9 +164,11 @@ def divided(
         told: Name → what is called in this process with what copies tell under it.
         asked: Answers the questions of all copies that still work, in their order.
         begun: Called once the copies are made: what this process holds for them it may let go.
+        patience: Seconds to wait for any of them, at most; None for ever.
 
     Raises:
         CannotDivide: If they cannot be made; nothing was done then.
+        TimeoutError: If none was heard of for so long.
         Exception: What the first of them raised; the others are ended, as they are if a handler
             raises. `MemoryError` if one was killed.
     """
@@ -154,7 +184,9 @@ def divided(
                 answer = asked([copy.question for copy in working])
                 for copy in working:
                     copy.answer(answer)
-            ready = wait([copy.line for copy in working if not copy.asks])
+            ready = wait([copy.line for copy in working if not copy.asks], patience)
+            if not ready:
+                raise TimeoutError
             for copy in working:
                 if copy.line in ready:
                     copy.hear(told)

@@ -1,7 +1,6 @@
 """A squad: lanes that take their steps together."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 
@@ -15,17 +14,10 @@ from talweg.lanes.gradients import Buffers, Gradients
 from talweg.lanes.layout import Layout
 from talweg.lanes.noise import Noise
 from talweg.lanes.plan import Lane, by_structure
+from talweg.lanes.starts import Start
 from talweg.lanes.updates import Group, moved_up
 from talweg.lanes.workers import Workers
 from talweg.schedules import Span
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where the lanes of one seed begin: parameters ``[parameter]`` and everything else."""
-
-    params: Tensor
-    rest: dict[str, Tensor]
 
 
 class Squad:

@@ -11,14 +11,12 @@ from torch import Tensor
 from talweg.lanes.evaluate import Reader
 from talweg.lanes.feed import Feed
 from talweg.lanes.plan import Ended, merged
-from talweg.lanes.processes import CannotDivide, Parent, can_divide, divided
+from talweg.lanes.processes import CannotDivide, Parent, Ticks, can_divide, divided
 from talweg.lanes.squad import Squad
 from talweg.lanes.workers import Workers
 
 WORTH = 0.5
 """Seconds of steps to come that make it worthwhile to copy the process."""
-OFTEN = 0.1
-"""Seconds between what a copy tells of the steps it made."""
 
 
 class Training:
@@ -38,6 +36,7 @@ class Training:
             diverged or were stopped counted as if they had gone on.
         keep: Whether to keep what lanes end with.
         workers: Who works on chunks.
+        may_divide: Whether copies of this process may go on with parts of the lanes.
     """
 
     def __init__(
@@ -51,6 +50,7 @@ class Training:
         tick: Callable[[int], None],
         keep: bool,
         workers: Workers,
+        may_divide: bool,
     ) -> None:
         self._squads = squads
         self._feed = feed
@@ -67,7 +67,7 @@ class Training:
         self._unread: list[Tensor] = []
         self._meet: Callable[[int], object] = lambda _: None
         self._pace = 0.0
-        self._may_divide = len(squads) == 1 and feed.can_be_copied and can_divide()
+        self._may_divide = may_divide and len(squads) == 1 and can_divide()
 
     def run(self) -> Ended:
         """Makes all steps; none any more once every lane has diverged or was stopped.
@@ -158,7 +158,7 @@ class Training:
         """In a copy of the process: goes on with some of the lanes."""
         self._workers.be_alone()
         self._squads[0].keep_only(lanes)
-        ticks = _Ticks(partial(parent.tell, "tick"))
+        ticks = Ticks(partial(parent.tell, "tick"))
         self._tick = ticks.add
         if self._reader:
             self._reader = self._reader.telling(partial(parent.tell, "read"))
@@ -218,27 +218,3 @@ class Training:
         for lane in sorted(squad.died.keys() - self._told):
             self._reader.read_death(lane, squad.died[lane])
             self._told.add(lane)
-
-
-class _Ticks:
-    """Tells of steps now and then.
-
-    Args:
-        tick: Told how many there were.
-    """
-
-    def __init__(self, tick: Callable[[int], None]) -> None:
-        self._tick = tick
-        self._count = 0
-        self._told = time.monotonic()
-
-    def add(self, steps: int) -> None:
-        """Counts some more."""
-        self._count += steps
-        if time.monotonic() - self._told > OFTEN:
-            self.tell()
-
-    def tell(self) -> None:
-        """Tells of those that were not told of yet."""
-        self._tick(self._count)
-        self._count, self._told = 0, time.monotonic()
