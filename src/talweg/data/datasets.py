@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate
 
-from talweg.core import UserError, first_line, listing
+from talweg.core import UserError, first_line
 from talweg.data.raw import Raw
 from talweg.data.several import from_given
 
@@ -64,16 +64,15 @@ def _collated(samples: Sequence[Any]) -> Any:
 
 def _check_names(xs: Sequence[Any]) -> None:
     """Complains of samples whose inputs have other names than those of the first."""
-    first = _names(xs[0]) if xs else None
-    odd = next((x for x in xs if _names(x) != first), None)
-    if odd is not None:
-        first, other = (listing(sorted(_names(x) or ["none"])) for x in (xs[0], odd))
-        raise ValueError(f"x has other names in some samples than in others: {first} / {other}")
+    for x in xs:
+        first, other = _names(xs[0]), _names(x)
+        if first != other:
+            raise ValueError(f"x has other names in some samples than in others: {first} / {other}")
 
 
-def _names(x: Any) -> set[str] | None:
-    """The names of inputs; None for what has none."""
-    return set(map(str, x)) if isinstance(x, Mapping) else None  # pyright: ignore[reportUnknownArgumentType]
+def _names(x: Any) -> str:
+    """The names of inputs, in one order."""
+    return ", ".join(sorted(map(str, x))) if isinstance(x, Mapping) else "none"  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _joined(parts: Sequence[Any]) -> Any:
