@@ -4,20 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch.utils.data import Dataset, TensorDataset
+from tests.data.several import ALL, IDS, IMAGES, LONG, MASK, TENSORS, WIDE, N, Rows, Y
 
 from talweg.core import UserError
 from talweg.data import Data, Inputs, Samples, Several, Table, as_samples, everything, load, split
-
-RNG = np.random.default_rng(0)
-N = 200
-Y = np.arange(N) % 2
-WIDE = RNG.normal(5, [1, 20, 0.1], (N, 3))
-LONG = RNG.normal(-3, 2, N)
-IMAGES = RNG.integers(0, 256, (N, 2, 4, 4)).astype(np.uint8)
-IDS = RNG.integers(0, 9, (N, 5))
-MASK = RNG.random((N, 5)) < 0.7
-ALL = {"wide": WIDE, "long": LONG, "images": IMAGES, "ids": IDS, "mask": MASK}
 
 
 def parts_of(data):
@@ -89,25 +79,6 @@ def test_notes_and_columns_are_those_of_each_input():
     assert torch.equal(parts.train.x.named["a"], alone.train.x)
 
 
-class Rows(Dataset):
-    """Samples whose x is a row of each input."""
-
-    def __init__(self, x):
-        self.x = x
-
-    def __len__(self):
-        return N
-
-    def __getitem__(self, row):
-        x = self.x
-        if isinstance(x, dict):
-            return {name: values[row] for name, values in x.items()}, Y[row]
-        return tuple(values[row] for values in x), Y[row]
-
-
-TENSORS = torch.tensor(WIDE), torch.tensor(IDS)
-
-
 @pytest.mark.parametrize(
     "source",
     [
@@ -156,14 +127,13 @@ def test_a_data_frame_among_them_is_a_table(by_name):
     x = {"table": frame, "images": IMAGES} if by_name else (frame, IMAGES)
     loaded = load((x, Y))
     assert isinstance(loaded.features.inputs["table" if by_name else 0], Table)
-    table, images = loaded and (
-        split(loaded).train.x.named.values() if by_name else split(loaded).train.x.positional
-    )
+    inputs = split(loaded).train.x
+    table, images = inputs.named.values() if by_name else inputs.positional
     assert torch.equal(table, split(load((frame, Y))).train.x)
     assert torch.equal(images, split(load((IMAGES, Y))).train.x)
     frame.loc[3, "age"] = np.nan
     assert split(load(({"table": frame}, Y))).notes[0].startswith("x['table']: 1 missing value")
-    with pytest.raises(UserError, match=r"x\['table'\] holds 1 missing value .*column 'age'"):
+    with pytest.raises(UserError, match=r"x\['table'\]: features hold 1 missing value"):
         load(({"table": frame, "images": IMAGES}, Y))
 
 
@@ -207,82 +177,3 @@ def test_arrays_of_an_npz_file_beside_the_target_are_inputs(tmp_path):
     found, wanted = (split(each).test.x for each in (data, load(({"ids": IDS, "wide": WIDE}, Y))))
     assert torch.equal(found.named["wide"], wanted.named["wide"])
     assert torch.equal(found.named["ids"], wanted.named["ids"])
-
-
-NAN = WIDE.copy()
-NAN[4, 2] = NAN[9, 0] = np.nan
-
-
-INFINITE = np.full((N, 1), np.inf)
-INFINITE[0, 0] = 0.0
-
-
-class Odd(Rows):
-    """Names that one sample lacks, or has besides."""
-
-    def __init__(self, row, x):
-        super().__init__({"a": WIDE, "b": IDS})
-        self.row, self.odd = row, x
-
-    def __getitem__(self, row):
-        x, y = super().__getitem__(row)
-        return (self.odd if row == self.row else x), y
-
-
-@pytest.mark.parametrize(
-    ("source", "said"),
-    [
-        (((WIDE, IDS[:-1]), Y), r"same number of rows, got x\[0\] 200, x\[1\] 199"),
-        (({"a": WIDE, "b": IDS}, Y[:-2]), "same number of rows, got 200 and 198"),
-        (({"a": WIDE, "b": NAN}, Y), r"x\['b'\] holds 2 missing values .* row 4, column 2; pass"),
-        (((WIDE, NAN + INFINITE), Y), r"x\[1\] holds 595 infinite values .* row 1, column 0"),
-        (({"a": LONG + INFINITE[:, 0]}, Y), r"x\['a'\] holds 199 infinite values .* at row 1;?"),
-        (({}, Y), "x must hold at least one input, got none"),
-        (((), Y), "x must hold at least one input, got none"),
-        (({"a": WIDE, 3: IDS}, Y), "inputs must be named by arguments of the model, got 3"),
-        (({"a": WIDE, "b": 3.0}, Y), r"x\['b'\] must be an array of numbers with one row per samp"),
-        (({"a": [[1.0], [2.0, 3.0]]}, Y), r"x\['a'\] must be an array; its rows are of different"),
-        (({"a": WIDE, "b": WIDE[:, :0]}, Y), r"x\['b'\] has no columns: its shape is \[200, 0\]"),
-        (({"a": WIDE * 1j}, Y), r"x\['a'\] must be an array of numbers .* complex"),
-        (({"a": WIDE[:0]}, Y[:0]), "no samples"),
-        (Odd(3, {"a": WIDE[0]}), "x has other names in some samples than in others: a, b / a$"),
-        (
-            Odd(100, {"a": WIDE[0], "b": IDS[0], "c": 1}),
-            "samples than in others: a, b / a, b, c",
-        ),
-        (Odd(0, {"a": WIDE[0]}), "x has other names in some samples than in others: a / a, b"),
-        (Odd(3, {"a": WIDE[0], "b": IDS[0, :2]}), r"must yield \(x, y\) pairs"),
-        (Odd(3, WIDE[0]), r"must yield \(x, y\) pairs.* others: a, b / none"),
-        (TensorDataset(*TENSORS, torch.tensor(Y)), r"must yield \(x, y\) pairs"),
-    ],
-)
-def test_inputs_that_cannot_be_used(source, said):
-    with pytest.raises(UserError, match=said) as caught:
-        load(source)
-    assert "\n" not in str(caught.value)
-
-
-def test_names_may_not_change_from_batch_to_batch():
-    class Late(Rows):
-        def __len__(self):
-            return 2 * N
-
-        def __getitem__(self, row):
-            name = "a" if row < 256 else "b"
-            return {name: WIDE[row % N]}, Y[row % N]
-
-    with pytest.raises(UserError, match="names in some samples than in others: a / b"):
-        load(Late({}))
-
-
-def test_an_array_on_disk_that_is_too_large_is_refused_by_name(tmp_path):
-    np.save(tmp_path / "x.npy", WIDE)
-    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
-    np.testing.assert_array_equal(load(((mapped, IDS), Y)).features.inputs[0], WIDE)
-    with pytest.raises(UserError, match=r"x\['a'\] is too large for the memory: only one input"):
-        load(({"a": mapped, "ids": IDS}, Y), memory=500_000_100)
-
-
-def test_several_inputs_that_do_not_belong_together_are_no_data():
-    with pytest.raises(UserError, match=r"x\['a'\] 200, x\['b'\] 3"):
-        Several({"a": WIDE, "b": IDS[:3]})

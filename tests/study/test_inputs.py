@@ -211,8 +211,11 @@ class Rows(nn.Module):
         ({"model": Two, "hidden": 8}, "hidden shapes a ready model"),
         ({"model": Two, "data": ((A, B[:-1]), Y)}, r"got x\[0\] 240, x\[1\] 239"),
         ({"model": Two, "data": ({"a": A, "c": B}, Y)}, r"x\['a'\] \[2, 4\], x\['c'\] \[2, 2\]"),
-        ({"model": Two, "data": ((A, B + 1e39), Y)}, r"x\[1\] holds 480 infinite values"),
-        ({"model": Two, "data": ((A, np.where(B > 0, np.nan, B)), Y)}, r"x\[1\] holds .* missing"),
+        ({"model": Two, "data": ((A, B + 1e39), Y)}, r"x\[1\]: features hold 480 infinite values"),
+        (
+            {"model": Two, "data": ((A, np.where(B > 0, np.nan, B)), Y)},
+            r"x\[1\]: features hold .* missing",
+        ),
         ({"model": Two, "target": "y"}, r"\(X, y\) has its own target"),
     ],
 )

@@ -57,11 +57,9 @@ class Flaws:
 
     Args:
         missing: ``"median"``, or ``"error"``, which allows no missing values.
-        name: What the input is called, if it is one of several.
     """
 
-    def __init__(self, missing: str, name: str = "") -> None:
-        self._said = f"{name} holds" if name else "features hold"
+    def __init__(self, missing: str) -> None:
         self._refuses_gaps = missing == "error"
         self._infinite = Flaw()
         self._gaps = Flaw()
@@ -76,12 +74,12 @@ class Flaws:
         """Raises a UserError for what was found."""
         if self._infinite.count:
             raise UserError(
-                f"{self._said} {counted(self._infinite.count, 'infinite value')} "
+                f"features hold {counted(self._infinite.count, 'infinite value')} "
                 f"(beyond ±3.4e38), first at {self._infinite.place}; remove or replace them"
             )
         if self._gaps.count:
             raise UserError(
-                f"{self._said} {counted(self._gaps.count, 'missing value')} (NaN), "
+                f"features hold {counted(self._gaps.count, 'missing value')} (NaN), "
                 f'first at {self._gaps.place}; pass missing="median" (--missing median) '
                 f"to fill them"
             )

@@ -1,6 +1,7 @@
 """Several inputs of one model, and what is done alike to one input and to several."""
 
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Callable, Generator, Mapping, Sized
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -20,6 +21,21 @@ def label(key: Key) -> str:
     ('x[0]', "x['ids']")
     """
     return f"x[{key!r}]"
+
+
+@contextmanager
+def said_of(name: str) -> Generator[None]:
+    """Puts what one of several inputs is called before what is wrong with it.
+
+    Args:
+        name: That; empty for a single input.
+    """
+    try:
+        yield
+    except UserError as error:
+        if not name:
+            raise
+        raise UserError(f"{name}: {error}") from error
 
 
 def check_rows(inputs: Mapping[str, Sized]) -> None:

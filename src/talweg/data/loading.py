@@ -12,6 +12,7 @@ from talweg.data.bundled import BUNDLED
 from talweg.data.datasets import from_dataset
 from talweg.data.files import READERS, from_file
 from talweg.data.flaws import Flaws
+from talweg.data.inputs import said_of
 from talweg.data.mapped import opened
 from talweg.data.memory import from_frame, is_frame, is_pair, is_stream
 from talweg.data.raw import Raw, from_matrix
@@ -148,9 +149,10 @@ def _finish(raw: Raw, kind: str | None, missing: str) -> Data:
     else:
         inputs = features.by_name if isinstance(features, Several) else {"": features}
         for name, values in inputs.items():
-            flaws = Flaws(missing, name)
+            flaws = Flaws(missing)
             flaws.look(values, rows)
-            flaws.complain()
+            with said_of(name):
+                flaws.complain()
     column = replace(raw.target, values=raw.target.values[rows])
     target = settle(column, raw.target_name, kind, raw.classes)
     notes = (*raw.notes, *dropped, *target.notes)

@@ -123,38 +123,36 @@ def are_indices(x: object, ndim: int) -> bool:
     return isinstance(x, np.ndarray) and x.dtype.kind == "i" and ndim > 2
 
 
-def features_of(x: Any, one_of: str = "") -> tuple[Held, tuple[str, ...]]:
+def features_of(x: Any, *, among: bool = False) -> tuple[Held, tuple[str, ...]]:
     """An input as it is held, and what was done to read it.
 
     Args:
         x: A data frame, tensor, array or list.
-        one_of: What it is called, if it is one of several inputs. Of these, all signed integers are
-            indices, and true/false and single numbers stay what they are.
+        among: Whether it is one of several inputs. Of these, all signed integers are indices, and
+            true/false and single numbers stay what they are.
 
     Raises:
         UserError: If it cannot be used.
     """
     if is_frame(x):
         return table_of(columns_of(x))
-    what = one_of or "features"
-    values = array_of(x, what)
+    values = array_of(x, "features")
     if values.dtype.names:
         return table_of(fields_of(values))
-    if values.ndim and (are_indices(x, values.ndim) or (one_of and values.dtype.kind == "i")):
+    if values.ndim and (are_indices(x, values.ndim) or (among and values.dtype.kind == "i")):
         return values.astype(np.int64), ()
-    if values.ndim == 1 and (not one_of or values.dtype.kind in "OUMm"):
+    if values.ndim == 1 and (not among or values.dtype.kind in "OUMm"):
         values = values[:, None]
     if values.ndim == 2 and values.dtype.kind in "OUMm":
         return table_of({f"x{place}": values[:, place] for place in range(values.shape[1])})
     if values.ndim == 0 or values.dtype.kind not in "biuf":
         raise UserError(
-            f"{what} must be an array of numbers with one row per sample, "
+            f"features must be an array of numbers with one row per sample, "
             f"got {type(x).__name__} of {values.dtype} with shape {list(values.shape)}"
         )
     if 0 in values.shape[1:]:
-        have, their = ("has", "its") if one_of else ("have", "their")
-        raise UserError(f"{what} {have} no columns: {their} shape is {list(values.shape)}")
-    return values if one_of and values.dtype.kind == "b" else floats(values), ()
+        raise UserError(f"features have no columns: their shape is {list(values.shape)}")
+    return values if among and values.dtype.kind == "b" else floats(values), ()
 
 
 def _target_rows(values: NDArray[Any]) -> Column:

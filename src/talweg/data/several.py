@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from talweg.core import UserError
-from talweg.data.inputs import Inputs, Key, label
+from talweg.data.inputs import Inputs, Key, label, said_of
 from talweg.data.mapped import from_large_pair, is_large
 from talweg.data.memory import features_of, from_pair, is_frame, name_of, target_of
 from talweg.data.raw import Raw
@@ -79,7 +79,8 @@ def from_given(x: Any, y: Any, name: str, memory: int) -> Raw:
     held: dict[Key, Held] = {}
     notes: list[str] = []
     for key, values in inputs.items():
-        held[key], done = features_of(values, label(key))
+        with said_of(label(key)):
+            held[key], done = features_of(values, among=True)
         notes += [f"{label(key)}: {note}" for note in done]
     fills = all(is_frame(values) for values in inputs.values())
     return Raw(name, Several(held), target, name_of(y), fills, notes=tuple(notes))
