@@ -273,7 +273,8 @@ def test_files_that_cannot_be_used(tmp_path, name, make, target, said):
     [
         ("t.npz", {"a": X, "b": Y}, None, "must hold arrays X and y.*target=NAME.*arrays: a, b"),
         ("t.npz", {"a": X, "b": Y}, "c", "unknown array 'c'.*arrays: a, b"),
-        ("t.npz", {"a": X, "b": Y, "c": Y}, "c", "must hold one array of features, or one named X"),
+        ("t.npz", {"c": Y}, "c", "must hold one array of features, or several inputs .*arrays: c"),
+        ("t.npz", {"a": X, "b": Y[:3], "c": Y}, "c", r"rows, got x\['a'\] 8, x\['b'\] 3"),
         ("t.npz", {"X": X, "y": Y[:5]}, None, "same number of rows, got 8 and 5"),
         ("t.npz", {"X": X[:0], "y": Y[:0]}, None, "no samples"),
         ("t.npz", {"X": X, "y": np.stack([X, X])}, None, r"one value or one row .*\[2, 8, 3\]"),

@@ -221,14 +221,13 @@ def test_what_is_evaluated_has_the_same_inputs():
         trained(Two, ((A, B), Y), evaluate={"held": (A, Y)})
 
 
-@pytest.mark.parametrize(
-    "given", [((A, B), Y), ({"a": A}, Y), Pairs((A, B), Y), Samples(Inputs((A, B)), Y)]
-)
-def test_what_is_split_and_scaled_has_one_input(given: Any):
-    with pytest.raises(
-        UserError, match=r"several inputs per sample are taken as they are, by talweg"
-    ):
-        data.load(given)
+def test_prepared_data_of_several_inputs_is_trained_on_as_it_is():
+    given = ({"a": A.numpy(), "b": B.numpy()}, Y)
+    prepared = data.everything(data.load(given))
+    assert_same(trained(Two, data.load(given)), trained(Two, prepared), atol=0)
+    assert prepared.x.named["a"].mean().abs() < 1e-6
+    pair = (Inputs((), {"a": A, "b": B}), Y)
+    assert_same(trained(Two, pair), trained(Two, given), atol=0)
 
 
 def test_images_as_bytes_are_numbers():

@@ -15,7 +15,7 @@ from talweg.data.samples import Samples
 from talweg.data.splits import Splits, everything, split
 from talweg.data.stored import Stored
 from talweg.data.stream import Stream, stream_of
-from talweg.data.table import Data, Table
+from talweg.data.table import Data, Several, Table
 
 __all__ = [
     "BUNDLED",
@@ -23,6 +23,7 @@ __all__ = [
     "Data",
     "Inputs",
     "Samples",
+    "Several",
     "Splits",
     "Stored",
     "Stream",

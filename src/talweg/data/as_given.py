@@ -1,6 +1,5 @@
 """Samples to train on as they are given."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from talweg.core import UserError, counted
-from talweg.data.inputs import Inputs
+from talweg.data.datasets import tensors_of
+from talweg.data.inputs import Inputs, Key, label
 from talweg.data.loading import load
 from talweg.data.mapped import is_too_large, stored_of
-from talweg.data.memory import are_indices, are_several, array_of, is_frame, is_pair, tensors_of
+from talweg.data.memory import are_indices, array_of, is_frame, is_pair
 from talweg.data.room import allowed_memory
 from talweg.data.samples import OneInput, Samples
+from talweg.data.several import are_several, inputs_in
 from talweg.data.splits import everything
 
 
@@ -73,23 +74,16 @@ def _features(x: Any, memory: int) -> OneInput:
 
 
 def _several(x: Any, memory: int) -> Inputs:
-    def one(key: object, values: Any) -> Tensor:
-        name = f"x[{key!r}]"
-        if is_too_large(values, memory):
-            raise UserError(f"{name} is too large for the memory: only one input can stay on disk")
+    def one(key: Key, values: Any) -> Tensor:
+        name = label(key)
         array = _numbers(values, name)
         is_truth = array.dtype.kind == "b"
         return _tensor(
             array, name, torch.bool if is_truth else _exact(array.dtype, array.dtype.kind == "i")
         )
 
-    if not isinstance(x, Mapping):
-        return Inputs(tuple(one(place, values) for place, values in enumerate(x)))
-    named: Mapping[Any, Any] = x
-    for key in named:
-        if not isinstance(key, str):
-            raise UserError(f"inputs must be named by arguments of the model, got {key!r}")
-    return Inputs(named={key: one(key, values) for key, values in named.items()})
+    inputs = inputs_in(x, lambda values: is_too_large(values, memory))
+    return Inputs.of({key: one(key, values) for key, values in inputs.items()})
 
 
 def _target(y: Any) -> Tensor:

@@ -3,6 +3,7 @@
 import contextlib
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ from pyarrow import compute, csv, types
 
 from talweg.core import UserError, choose, listing, nearest
 from talweg.data.mapped import from_large_matrix, is_large
-from talweg.data.memory import from_pair
 from talweg.data.parquet import from_parquet
 from talweg.data.raw import Raw, from_matrix, named_columns
 from talweg.data.reading import from_table, reason_of
+from talweg.data.several import from_given
 
 GAPS = ["", "?", "NA", "N/A", "n/a", "na", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None"]
 """Cells of a text table that stand for a missing value, with or without a space before them."""
@@ -95,21 +96,26 @@ def _cleaned(column: Any, delimiter: str) -> Any:
     return column
 
 
-def _npz(path: Path, target: object, memory: int) -> Raw:  # noqa: ARG001 - read whole
+def _npz(path: Path, target: object, memory: int) -> Raw:
     if not zipfile.is_zipfile(path):
         raise zipfile.BadZipFile
     with np.load(path, allow_pickle=False) as file:
         names = list(file.files)
-        x_name, y_name = _pair(names, target, path.name)
-        x, y = file[x_name], file[y_name]
-    raw = from_pair(x, y, path.name)
-    unused = [name for name in names if name not in (x_name, y_name)]
-    notes = (f"features are array {x_name!r}; not used: {listing(unused)}",) if unused else ()
-    return Raw(raw.name, raw.features, raw.target, y_name, notes=(*raw.notes, *notes))
+        x_names, y_name = _pair(names, target, path.name)
+        one = len(x_names) == 1
+        x = file[x_names[0]] if one else {name: file[name] for name in x_names}
+        raw = from_given(x, file[y_name], path.name, memory)
+    unused = [name for name in names if name not in (*x_names, y_name)]
+    notes: tuple[str, ...] = ()
+    if unused:
+        notes = (f"features are array {x_names[0]!r}; not used: {listing(unused)}",)
+    elif not one:
+        notes = (f"inputs are arrays {listing(x_names, 30)}",)
+    return replace(raw, target_name=y_name, notes=(*raw.notes, *notes))
 
 
-def _pair(names: list[str], target: object, name: str) -> tuple[str, str]:
-    """The names of the arrays of features and target."""
+def _pair(names: list[str], target: object, name: str) -> tuple[tuple[str, ...], str]:
+    """The names of the arrays that are inputs, and of the target."""
     if target is None:
         found = next((pair for pair in PAIRS if set(pair) <= set(names)), None)
         if found is None:
@@ -117,18 +123,18 @@ def _pair(names: list[str], target: object, name: str) -> tuple[str, str]:
                 f"{name} must hold arrays X and y, or say which one is the target with "
                 f"target=NAME (--target NAME); arrays: {listing(names, 30) or 'none'}"
             )
-        return found
+        return found[:1], found[1]
     if target not in names:
         raise choose("array", str(target), names, f"arrays: {listing(names, 30) or 'none'}")
-    others = [other for other in names if other != target]
-    usual = [other for other in others if other in ("X", "x", "data")]
-    candidates = others if len(others) == 1 else usual
-    if len(candidates) != 1:
+    others = tuple(other for other in names if other != target)
+    usual = tuple(other for other in others if other in ("X", "x", "data"))
+    inputs = usual if len(usual) == 1 else others
+    if not inputs:
         raise UserError(
-            f"besides the target {name} must hold one array of features, or one named X; "
-            f"arrays: {listing(names, 30)}"
+            f"besides the target {name} must hold one array of features, or several inputs of a "
+            f"model by their names; arrays: {listing(names, 30)}"
         )
-    return candidates[0], str(target)
+    return inputs, str(target)
 
 
 def _npy(path: Path, target: object, memory: int) -> Raw:

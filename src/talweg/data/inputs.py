@@ -1,6 +1,7 @@
 """Several inputs of one model, and what is done alike to one input and to several."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping, Sized
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -8,6 +9,42 @@ import torch
 from torch import Tensor, nn
 
 from talweg.core import UserError
+
+Key: TypeAlias = int | str
+"""Which of several inputs: its place, or the name of the model's argument."""
+
+
+def label(key: Key) -> str:
+    """What one of several inputs is called in messages.
+
+    >>> label(0), label("ids")
+    ('x[0]', "x['ids']")
+    """
+    return f"x[{key!r}]"
+
+
+@contextmanager
+def said_of(name: str) -> Generator[None]:
+    """Puts what one of several inputs is called before what is wrong with it.
+
+    Args:
+        name: That; empty for a single input.
+    """
+    try:
+        yield
+    except UserError as error:
+        if not name:
+            raise
+        raise UserError(f"{name}: {error}") from error
+
+
+def check_rows(inputs: Mapping[str, Sized]) -> None:
+    """Raises a UserError unless there are inputs, by what they are called, of one length."""
+    if not inputs:
+        raise UserError("x must hold at least one input, got none")
+    if len({len(values) for values in inputs.values()}) > 1:
+        rows = ", ".join(f"{name} {len(values)}" for name, values in inputs.items())
+        raise UserError(f"inputs must have the same number of rows, got {rows}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,11 +63,19 @@ class Inputs:
     positional: tuple[Tensor, ...] = ()
     named: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
 
+    @classmethod
+    def of(cls, inputs: Mapping[Key, Tensor]) -> "Inputs":
+        """Those of numbers in their order, and the others by name."""
+        return cls(
+            tuple(values for key, values in inputs.items() if isinstance(key, int)),
+            {key: values for key, values in inputs.items() if isinstance(key, str)},
+        )
+
     @property
     def by_name(self) -> dict[str, Tensor]:
         """What each is called in messages → the input."""
-        first = {f"x[{place}]": values for place, values in enumerate(self.positional)}
-        return first | {f"x[{name!r}]": values for name, values in self.named.items()}
+        first = {label(place): values for place, values in enumerate(self.positional)}
+        return first | {label(name): values for name, values in self.named.items()}
 
     @property
     def nbytes(self) -> int:
@@ -47,14 +92,10 @@ class Inputs:
         Raises:
             UserError: If there are none, or they are of different lengths.
         """
-        if not self._all:
-            raise UserError("x must hold at least one input, got none")
         for name, values in self.by_name.items():
             if values.dim() == 0:
                 raise UserError(f"{name} must have one row per sample, got a single number")
-        if len({len(values) for values in self._all}) > 1:
-            rows = ", ".join(f"{name} {len(values)}" for name, values in self.by_name.items())
-            raise UserError(f"inputs must have the same number of rows, got {rows}")
+        check_rows(self.by_name)
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Inputs":
         """What a function makes of each."""

@@ -9,22 +9,17 @@ from torch.utils.data import DataLoader, Dataset
 
 from talweg.core import UserError, choose
 from talweg.data.bundled import BUNDLED
+from talweg.data.datasets import from_dataset
 from talweg.data.files import READERS, from_file
 from talweg.data.flaws import Flaws
-from talweg.data.mapped import from_large_pair, is_large, opened
-from talweg.data.memory import (
-    from_dataset,
-    from_frame,
-    from_pair,
-    is_frame,
-    is_pair,
-    is_stream,
-    refuse_several,
-)
+from talweg.data.inputs import said_of
+from talweg.data.mapped import opened
+from talweg.data.memory import from_frame, is_frame, is_pair, is_stream
 from talweg.data.raw import Raw, from_matrix
 from talweg.data.room import allowed_memory, give_back
 from talweg.data.samples import Samples
-from talweg.data.table import KINDS, Data, Scan, check_lengths, take
+from talweg.data.several import from_given
+from talweg.data.table import KINDS, Data, Scan, Several, check_lengths, take
 from talweg.data.target import settle, without_missing
 
 MISSING = ("median", "error")
@@ -50,13 +45,17 @@ def load(
             - a .csv, .tsv or .parquet file with a target column, or a folder of .parquet files
               that have the same columns;
             - an .npz file with arrays X and y (or x and y, data and target, or the target's name
-              and one other array);
+              and one other array, or several others, which are inputs by their names);
             - an .npy file, or an array, whose last (or ``target``) column is the target;
             - ``(X, y)``: arrays, tensors, lists, data frames, or two .npy files. Tensors of int32
               or int64, and arrays of signed integers with more than two dimensions, are indices
-              (tokens): they stay integers and are never scaled;
+              (tokens): they stay integers and are never scaled. Several inputs of a model are
+              ``((a, b), y)``, in the order of its arguments, or ``({"ids": a, "mask": b}, y)``,
+              by their names; each is prepared as it would be alone, but all signed integers among
+              them are indices, and true/false stays as it is;
             - a data frame with a target column;
-            - a map-style PyTorch data set of ``(x, y)``, which is read once;
+            - a map-style PyTorch data set of ``(x, y)``, which is read once; for several inputs,
+              of ``((a, b), y)`` or ``({"ids": a, "mask": b}, y)``;
             - `Samples`, or `Data`, which is returned as it is.
         target: The target's column (or array) where the source does not say.
         kind: ``"classification"`` or ``"regression"``; None decides by the target: text,
@@ -106,15 +105,11 @@ def _read(source: Any, target: str | int | None, memory: int) -> Raw:
         return from_matrix(source, target, "the array")
     _refuse(target, type(source).__name__ if not is_pair(source) else "(X, y)")
     if isinstance(source, Samples):
-        refuse_several(source.x, source.y)
-        return from_pair(source.x, source.y, "samples")
+        return from_given(source.x, source.y, "samples", memory)
     if is_pair(source):
-        x, y, name = opened(*source)
-        refuse_several(x, y)
-        large = is_large(x, memory)
-        return from_large_pair(x, y, name, memory) if large else from_pair(x, y, name)
+        return from_given(*opened(*source), memory)
     if isinstance(source, Dataset):
-        return from_dataset(source)
+        return from_dataset(source, memory)
     if isinstance(source, DataLoader):
         raise UserError("data must be a data set, not a DataLoader: give its .dataset")
     if is_stream(source):
@@ -152,9 +147,12 @@ def _finish(raw: Raw, kind: str | None, missing: str) -> Data:
     if isinstance(features, Scan):
         features = replace(features, missing=missing)
     else:
-        flaws = Flaws(missing)
-        flaws.look(features, rows)
-        flaws.complain()
+        inputs = features.by_name if isinstance(features, Several) else {"": features}
+        for name, values in inputs.items():
+            flaws = Flaws(missing)
+            flaws.look(values, rows)
+            with said_of(name):
+                flaws.complain()
     column = replace(raw.target, values=raw.target.values[rows])
     target = settle(column, raw.target_name, kind, raw.classes)
     notes = (*raw.notes, *dropped, *target.notes)

@@ -1,19 +1,18 @@
-"""Data that is already in memory: arrays, tensors, data frames, lists, PyTorch data sets."""
+"""Data that is already in memory: arrays, tensors, data frames, lists."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset
 
-from talweg.core import UserError, first_line
+from talweg.core import UserError
 from talweg.data.columns import Column, column_of
-from talweg.data.inputs import Inputs
 from talweg.data.raw import Raw, fields_of, floats, from_columns, named_columns
-from talweg.data.table import Features
+from talweg.data.table import Held
 from talweg.data.useful import table_of
 
 
@@ -25,32 +24,6 @@ def is_frame(source: object) -> bool:
 def is_pair(source: object) -> bool:
     """Whether something is ``(X, y)``."""
     return isinstance(source, (tuple, list)) and len(source) == 2
-
-
-def are_several(x: object, y: object) -> bool:
-    """Whether something is the inputs of a model that takes several, rather than one input.
-
-    They are in a mapping, or in a tuple of arrays or tensors. But a tuple of as many as there are
-    targets holds samples, one each, unless each of them has as many rows.
-    """
-    if isinstance(x, (Mapping, Inputs)):
-        return True
-    if not isinstance(x, tuple) or not all(isinstance(own, (Tensor, np.ndarray)) for own in x):
-        return False
-    try:
-        targets = len(y)  # type: ignore[arg-type]
-    except TypeError:
-        return True
-    return len(x) != targets or all(own.ndim and len(own) == targets for own in x)
-
-
-def refuse_several(x: object, y: object) -> None:
-    """Raises a UserError for several inputs, where only one can be used."""
-    if are_several(x, y):
-        raise UserError(
-            "several inputs per sample are taken as they are, by talweg.lanes.train and "
-            "talweg.find_lr: data to be split and scaled must have one input"
-        )
 
 
 def is_stream(source: object) -> bool:
@@ -83,75 +56,13 @@ def from_pair(x: Any, y: Any, name: str = "(X, y)") -> Raw:
         UserError: If either cannot be used.
     """
     target = target_of(y)
-    target_name = str(getattr(y, "name", None) or "target")
-    if is_frame(x):
-        table, notes = table_of(columns_of(x))
-        return Raw(name, table, target, target_name, fills=True, notes=notes)
-    features, notes = _features(x)
-    return Raw(name, features, target, target_name, notes=notes)
+    features, notes = features_of(x)
+    return Raw(name, features, target, name_of(y), is_frame(x), notes=notes)
 
 
-def from_dataset(dataset: Dataset[Any]) -> Raw:
-    """A map-style data set of PyTorch, read once from first to last."""
-    x, y = tensors_of(dataset)
-    refuse_several(x, y)
-    names: Any = getattr(dataset, "classes", None)
-    is_named = isinstance(names, (list, tuple)) and all(isinstance(word, str) for word in names)
-    features, notes = _features(x)
-    return Raw(
-        type(dataset).__name__,
-        features,
-        target_of(y),
-        classes=tuple(names) if is_named else (),
-        notes=notes,
-    )
-
-
-def tensors_of(
-    dataset: Dataset[Any],
-) -> tuple[Tensor | tuple[Tensor, ...] | dict[str, Tensor], Tensor]:
-    """All samples of a map-style data set as two tensors, or as several inputs and a tensor.
-
-    Raises:
-        UserError: If its length is unknown or 0, or its samples are not pairs that can be stacked.
-    """
-    if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
-        raise UserError(
-            f"the data set must be map-style, with a length, got {type(dataset).__name__}: "
-            f"collect its samples first, as (X, y), or learn from it as it arrives by "
-            f"talweg.lanes.train"
-        )
-    if len(dataset) == 0:  # type: ignore[arg-type]
-        raise UserError("the data set is empty")
-    # A generator of its own, so that reading does not advance the user's random numbers.
-    loader = DataLoader(dataset, batch_size=256, generator=torch.Generator())
-    xs: list[Any] = []
-    ys: list[Tensor] = []
-    try:
-        for batch in loader:
-            if not isinstance(batch, (list, tuple)):
-                raise TypeError(f"got {type(batch).__name__}")
-            x, y = batch
-            xs.append(x)
-            ys.append(y)
-        return _joined(xs), torch.cat(ys)
-    except (TypeError, ValueError, RuntimeError, KeyError, AttributeError) as error:
-        raise UserError(
-            f"the data set must yield (x, y) pairs of numbers or tensors of one shape, or "
-            f"((a, b), y) or ({{name: a}}, y) for several inputs: {first_line(error)}"
-        ) from None
-
-
-def _joined(parts: Sequence[Any]) -> Any:
-    """Parts of an input one after another, or those of each input."""
-    first = parts[0]
-    if isinstance(first, Mapping):
-        if any(part.keys() != first.keys() for part in parts):
-            raise ValueError("x holds other names in some samples than in others")
-        return {name: torch.cat([part[name] for part in parts]) for name in first}  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(first, (list, tuple)):
-        return tuple(torch.cat(own) for own in zip(*parts, strict=True))  # pyright: ignore[reportUnknownArgumentType]
-    return torch.cat(list(parts))
+def name_of(y: Any) -> str:
+    """What a target is called."""
+    return str(getattr(y, "name", None) or "target")
 
 
 def target_of(y: Any) -> Column:
@@ -212,13 +123,25 @@ def are_indices(x: object, ndim: int) -> bool:
     return isinstance(x, np.ndarray) and x.dtype.kind == "i" and ndim > 2
 
 
-def _features(x: Any) -> tuple[Features, tuple[str, ...]]:
+def features_of(x: Any, *, among: bool = False) -> tuple[Held, tuple[str, ...]]:
+    """An input as it is held, and what was done to read it.
+
+    Args:
+        x: A data frame, tensor, array or list.
+        among: Whether it is one of several inputs. Of these, all signed integers are indices, and
+            true/false and single numbers stay what they are.
+
+    Raises:
+        UserError: If it cannot be used.
+    """
+    if is_frame(x):
+        return table_of(columns_of(x))
     values = array_of(x, "features")
     if values.dtype.names:
         return table_of(fields_of(values))
-    if values.ndim and are_indices(x, values.ndim):
+    if values.ndim and (are_indices(x, values.ndim) or (among and values.dtype.kind == "i")):
         return values.astype(np.int64), ()
-    if values.ndim == 1:
+    if values.ndim == 1 and (not among or values.dtype.kind in "OUMm"):
         values = values[:, None]
     if values.ndim == 2 and values.dtype.kind in "OUMm":
         return table_of({f"x{place}": values[:, place] for place in range(values.shape[1])})
@@ -229,7 +152,7 @@ def _features(x: Any) -> tuple[Features, tuple[str, ...]]:
         )
     if 0 in values.shape[1:]:
         raise UserError(f"features have no columns: their shape is {list(values.shape)}")
-    return floats(values), ()
+    return values if among and values.dtype.kind == "b" else floats(values), ()
 
 
 def _target_rows(values: NDArray[Any]) -> Column:

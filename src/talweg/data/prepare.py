@@ -1,6 +1,6 @@
 """Features and targets as tensors: filled, encoded and scaled by the training part alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from talweg.data.encoder import Encoder, matrix
 from talweg.data.fill import fill, notes_on_gaps
+from talweg.data.inputs import Inputs, Key, label
 from talweg.data.samples import OneInput
 from talweg.data.scaling import Scaling, note_on_beyond, note_on_constant
 from talweg.data.table import Held, Table
@@ -25,12 +26,12 @@ class Prepared:
 
     Args:
         parts: What is read of each part, ``[n, …]``: float32, or int64 where the inputs are
-            indices.
+            indices, or true/false.
         names: Names of the columns; empty where a sample is not a row of columns.
         notes: What was done, one sentence each.
     """
 
-    parts: tuple[OneInput, ...]
+    parts: tuple[OneInput | Inputs, ...]
     names: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -43,7 +44,7 @@ def prepare(parts: Sequence[Held], *, scale: bool) -> Prepared:
     what lies more than 10 standard deviations from the mean is set to ±10: a pixel that is 0 in
     all but one training sample has a tiny deviation, and without a limit a single such value
     (46 in digits) would outweigh all others in that sample. What has more than two dimensions is
-    standardised by one mean and one deviation. Indices (int64) are left alone.
+    standardised by one mean and one deviation. Indices (int64) and true/false are left alone.
 
     Categories become one column each, 0 or 1; those that the first part does not have are 0 in
     all of them. A missing category is a category. Of more than 30, the most frequent are kept and
@@ -53,17 +54,32 @@ def prepare(parts: Sequence[Held], *, scale: bool) -> Prepared:
     if isinstance(first, Table):
         return _prepare_table(cast("Sequence[Table]", parts), scale)
     arrays = cast("Sequence[NDArray[Any]]", parts)
-    names = tuple(f"x{place}" for place in range(first.shape[1])) if first.ndim == 2 else ()
-    if first.dtype == np.int64:
+    columns = first[:1].size if first.ndim <= 2 else 0
+    names = tuple(f"x{place}" for place in range(columns))
+    if first.dtype == np.int64 or first.dtype == np.bool_:
         return Prepared(_tensors(arrays), names, ())
     flat, notes = fill([array.reshape(len(array), -1) for array in arrays], names)
     if first.ndim == 2:
         return _finish(flat, names, notes, scale)
+    if first.ndim == 1:
+        found = _finish(flat, names, notes, scale)
+        single = tuple(cast("Tensor", part)[:, 0] for part in found.parts)
+        return Prepared(single, names, found.notes)
     if scale:
         mean, std = _moments(flat[0], axis=None)
         flat = [(values - mean) / std for values in flat]
     shaped = [values.reshape(array.shape) for values, array in zip(flat, arrays, strict=True)]
     return Prepared(_tensors(shaped), (), notes)
+
+
+def together(inputs: Mapping[Key, Prepared]) -> Prepared:
+    """Inputs that were prepared one by one, as several; names and notes tell whose they are."""
+    parts = zip(*(cast("tuple[Tensor, ...]", each.parts) for each in inputs.values()), strict=True)
+    return Prepared(
+        tuple(Inputs.of(dict(zip(inputs, part, strict=True))) for part in parts),
+        tuple(f"{label(key)} {name}" for key, each in inputs.items() for name in each.names),
+        tuple(f"{label(key)}: {note}" for key, each in inputs.items() for note in each.notes),
+    )
 
 
 def prepare_targets(
@@ -122,8 +138,8 @@ def _finish(
 
 
 def _tensors(parts: Sequence[NDArray[Any]]) -> tuple[Tensor, ...]:
-    """float32 tensors of their own memory, or int64 where the arrays are of integers."""
+    """float32 tensors of their own memory; int64 or bool where arrays are integers or truth."""
+    exact = {"i": torch.int64, "b": torch.bool}
     return tuple(
-        torch.tensor(part, dtype=torch.int64 if part.dtype.kind == "i" else torch.float32)
-        for part in parts
+        torch.tensor(part, dtype=exact.get(part.dtype.kind, torch.float32)) for part in parts
     )

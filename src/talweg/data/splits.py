@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talweg.core import UserError, counted, is_finite, listing, whole_number
-from talweg.data.prepare import Prepared, TargetScale, prepare, prepare_targets
+from talweg.data.prepare import Prepared, TargetScale, prepare, prepare_targets, together
 from talweg.data.prepare_scan import prepare_scan
 from talweg.data.room import give_back
 from talweg.data.samples import Samples
-from talweg.data.table import Data, Features, Scan, held_rows
+from talweg.data.table import Data, Features, Scan, Several, held_rows
 
 PARTS = ("training", "validation", "test")
 ENOUGH = 150
@@ -30,7 +30,7 @@ class Splits:
         classes: The name of each class number; empty for regression.
         notes: What was done to the data, one sentence each.
         features: Names of the input columns after encoding; empty where a sample has more than
-            one dimension.
+            one dimension. Where there are several inputs, each with the name of its input.
         target_scale: The training part's mean and standard deviation that regression targets were
             standardised by, so that ``y · std + mean`` is in the target's own unit; for targets
             ``[N, K]`` a tuple of K means and one of K deviations. (0, 1) for classes, and for
@@ -114,18 +114,21 @@ def everything(data: Data | Samples, *, scale: bool = True) -> Samples:
     """
     if isinstance(data, Samples):
         return data
-    if isinstance(data.features, Scan):
-        (x,) = prepare_scan(data.features, [np.arange(len(data))], scale=scale).parts
-    else:
-        (x,) = prepare([data.features], scale=scale).parts
+    (x,) = _prepared(data.features, None, scale).parts
     (y,), _ = prepare_targets([data.target], scale=scale)
     return Samples(x, y)
 
 
-def _prepared(features: Features, rows: Sequence[NDArray[np.int64]], scale: bool) -> Prepared:
+def _prepared(
+    features: Features, rows: Sequence[NDArray[np.int64]] | None, scale: bool
+) -> Prepared:
+    """Parts of these rows, or all rows as the only part."""
+    if isinstance(features, Several):
+        return together({key: _prepared(own, rows, scale) for key, own in features.inputs.items()})
     if isinstance(features, Scan):
-        return prepare_scan(features, rows, scale=scale)
-    return prepare([held_rows(features, part) for part in rows], scale=scale)
+        return prepare_scan(features, rows or [np.arange(len(features))], scale=scale)
+    parts = [features] if rows is None else [held_rows(features, part) for part in rows]
+    return prepare(parts, scale=scale)
 
 
 def _sizes(count: int, fractions: Sequence[float] | None) -> tuple[int, int]:

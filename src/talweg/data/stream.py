@@ -13,8 +13,9 @@ from torch.utils.data import DataLoader
 
 from talweg.core import UserError, counted, first_line, whole_number
 from talweg.data.as_given import as_samples
-from talweg.data.memory import are_several, array_of
+from talweg.data.memory import array_of
 from talweg.data.samples import Samples
+from talweg.data.several import are_several
 
 Values: TypeAlias = Tensor | NDArray[Any]
 Kind: TypeAlias = tuple[type, object, tuple[int, ...]]

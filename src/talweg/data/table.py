@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talweg.core import UserError, choose
+from talweg.data.inputs import Key, check_rows, label
 
 KINDS = ("classification", "regression")
 
@@ -55,7 +56,41 @@ class Table:
 
 
 Held: TypeAlias = NDArray[Any] | Table
-"""A table, or an array ``[N, …]``: float32 or float64, or int64 where the inputs are indices."""
+"""A table, or an array ``[N, …]``: float32 or float64, or int64 where the inputs are indices; among
+several inputs also true/false."""
+
+
+@dataclass(frozen=True, eq=False)
+class Several:
+    """Features of a model that takes several inputs, each prepared as it would be alone.
+
+    Args:
+        inputs: By their place, from 0, or by the name of the model's argument.
+
+    Raises:
+        UserError: If there are none, or they are of different lengths.
+
+    >>> both = Several({"image": np.zeros((3, 8, 8)), "age": np.array([[31.0], [4.0], [15.0]])})
+    >>> len(both), both.by_name["x['age']"].shape
+    (3, (3, 1))
+    """
+
+    inputs: Mapping[Key, Held]
+
+    def __post_init__(self) -> None:
+        check_rows(self.by_name)
+
+    @property
+    def by_name(self) -> dict[str, Held]:
+        """What each is called in messages → the input."""
+        return {label(key): values for key, values in self.inputs.items()}
+
+    def take(self, rows: NDArray[np.int64]) -> "Several":
+        """Some rows of each."""
+        return Several({key: held_rows(values, rows) for key, values in self.inputs.items()})
+
+    def __len__(self) -> int:
+        return len(next(iter(self.inputs.values())))
 
 
 @dataclass(frozen=True)
@@ -103,12 +138,14 @@ class Scan:
         return self.count if self.rows is None else len(self.rows)
 
 
-Features: TypeAlias = Held | Scan
+Features: TypeAlias = Held | Scan | Several
 
 
 def take(features: Features, rows: NDArray[np.int64]) -> Features:
-    """Some rows of a table or an array."""
-    return features.take(rows) if isinstance(features, Scan) else held_rows(features, rows)
+    """Some rows of features."""
+    if isinstance(features, (Scan, Several)):
+        return features.take(rows)
+    return held_rows(features, rows)
 
 
 def held_rows(features: Held, rows: NDArray[np.int64]) -> Held:
@@ -124,7 +161,8 @@ class Data:
         name: What it is called.
         kind: ``"classification"`` or ``"regression"``.
         features: A `Table`, or an array ``[N, …]``: float32 or float64 (NaN = missing), or int64
-            where the inputs are indices, which are never scaled; or a `Scan` of either.
+            where the inputs are indices, which are never scaled; or a `Scan` of either, or
+            `Several` of them.
         target: Class numbers ``[N]`` (int64), or values ``[N]`` or ``[N, K]`` (float64), in their
             own unit.
         classes: The name of each class number; empty for regression.

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
@@ -46,10 +46,12 @@ def facts(study: Study) -> str:
     """Model, data, budget and time, as HTML."""
     record = study.record
     data, asked = record["data"], record["asked"]
-    shape = data["features"]
-    inputs = "×".join(map(str, shape)) if isinstance(shape, list) else str(shape)
+    shape: list[int] | dict[str, list[int]] = data["features"]
     parts = [f"{data[part]:,} {part}" for part in ("train", "validation", "test")]
-    parts.append(f"{inputs} inputs")
+    if isinstance(shape, dict):
+        parts += [f"{name} of {_sides(own)}" for name, own in shape.items()]
+    else:
+        parts.append(f"{_sides(shape)} inputs")
     parts += [f"{len(data['classes'])} classes"] if data["classes"] else []
     return pairs(
         [
@@ -65,6 +67,15 @@ def facts(study: Study) -> str:
             ("Runs", f"{_runs(study)}{_time(record['seconds'])}"),
         ]
     )
+
+
+def _sides(shape: Sequence[int]) -> str:
+    """The shape of a sample.
+
+    >>> _sides([1, 8, 8]), _sides([])
+    ('1×8×8', '1')
+    """
+    return "×".join(map(str, shape)) or "1"
 
 
 def _runs(study: Study) -> str:

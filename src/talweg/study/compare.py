@@ -75,7 +75,8 @@ def compare(
             the name of a ready one, such as ``"mlp"`` (``talweg list models``).
         data: ``"digits"``, ``"iris"``, ``"wine"``, ``"breast_cancer"``, ``"diabetes"``; a csv,
             parquet, npz or npy file, or a folder of parquet files; ``(X, y)``; a torch Dataset; or
-            `talweg.data.Data`.
+            `talweg.data.Data`. For models of several inputs, ``((a, b), y)`` or
+            ``({"ids": a, "mask": b}, y)``; see `talweg.data.load`.
         rules: Names such as ``"adam"`` or ``"momentum(form=average)"``, or `talweg.rules`
             objects (their ``lr`` is replaced by those of the grid), one or several; None for the
             standard set.

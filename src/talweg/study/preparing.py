@@ -239,13 +239,14 @@ def _source(
     model = contender.levels[MODEL].value
     activation = contender.levels[ACTIVATION].value if ACTIVATION in contender.levels else None
     if isinstance(model, str) and ":" not in model and not model.endswith(".py"):
+        shape = splits.train.only_input(model).shape[1:]
         _, outputs = sizes_of(splits.train)
         ready = MODELS[model]
         sized = ready.hidden is not None or not among
         formed = ready.activation is not None or not among
         return ready_source(
             model,
-            splits.train.only_input(model).shape[1:],
+            shape,
             max(outputs, len(splits.classes)),
             splits.kind,
             hidden=hidden if sized else None,

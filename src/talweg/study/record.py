@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from talweg.data import Samples, Splits
+from talweg.data import Inputs, Samples, Splits
 from talweg.metrics import Metric
 from talweg.study.contenders import Level
 from talweg.study.folder import FORMAT
@@ -67,7 +67,7 @@ def new_record(
             "train": len(splits.train),
             "validation": len(splits.validation),
             "test": len(splits.test),
-            "features": list(splits.train.only_input("a study").shape[1:]),
+            "features": _shapes(splits.train),
             "classes": list(splits.classes),
             "notes": list(splits.notes),
         },
@@ -88,6 +88,14 @@ def new_record(
             "device": _device_name(teams[0].engine.device),
         },
     }
+
+
+def _shapes(samples: Samples) -> list[int] | dict[str, list[int]]:
+    """The shape of a sample's input, or of each input by what it is called."""
+    x = samples.x
+    if isinstance(x, Inputs):
+        return {name: list(values.shape[1:]) for name, values in x.by_name.items()}
+    return list(x.shape[1:])
 
 
 def constant_score(splits: Splits, held_out: Samples, metric: Metric) -> float:
