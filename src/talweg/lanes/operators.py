@@ -38,14 +38,16 @@ def _recur_back(
     return [value.reshape(*lanes, *value.shape[1:]).contiguous() for value in found]
 
 
-def _recur_fake(cell: str, _reverse: bool, given: Tensors) -> list[Tensor]:
+def recur_shapes(cell: str, _reverse: bool, given: Tensors) -> list[Tensor]:
+    """Empty tensors, as a layer gives them."""
     lanes = given[0].shape[:-3]
     return [given[0].new_empty(*lanes, *shape) for shape in CELLS[cell].shapes(given)]
 
 
-def _recur_back_fake(
+def recur_back_shapes(
     _cell: str, _reverse: bool, given: Tensors, results: Tensors, _grads: Tensors
 ) -> list[Tensor]:
+    """Empty tensors, as a layer's gradients are."""
     gates = (*results[0].shape[:-1], given[0].shape[-2])
     return [results[0].new_empty(shape) for shape in (gates, *(value.shape for value in given))]
 
@@ -71,8 +73,8 @@ def _batched(operator: Any) -> Any:
 
 
 for _name, _plain, _fake in (
-    ("recur", _recur, _recur_fake),
-    ("recur_back", _recur_back, _recur_back_fake),
+    ("recur", _recur, recur_shapes),
+    ("recur_back", _recur_back, recur_back_shapes),
 ):
     _library.impl(_name, _plain, "CompositeExplicitAutograd")
     _library.impl(_name, torch.library.fallthrough_kernel, "Autograd")

@@ -5,6 +5,7 @@
 
 #include "convolution.h"
 #include "pooling.h"
+#include "recurrence.h"
 
 namespace {
 
@@ -99,6 +100,91 @@ Tensor max_pool_backward(const Tensor& dy, const Tensor& taps, at::IntArrayRef s
   return dx;
 }
 
+using Tensors = std::vector<Tensor>;
+
+// A recurrent layer's lanes: contiguous tensors of which a lane has a row each.
+float* row(const Tensor& x, int64_t lane) {
+  return const_cast<float*>(x.const_data_ptr<float>()) + lane * x.stride(0);
+}
+
+talweg::Laid laid(const Tensor& x, int64_t lane) { return {row(x, lane), x.stride(1), x.stride(2)}; }
+
+Tensor neighbours(const Tensor& x) { return x.size(3) == 1 || x.stride(3) == 1 ? x : x.contiguous(); }
+
+Tensors contiguous(at::TensorList some) {
+  Tensors found;
+  for (const Tensor& each : some) found.push_back(each.contiguous());
+  return found;
+}
+
+Tensors recurrence(std::string_view cell, bool reverse, at::TensorList given) {
+  const Tensor each = neighbours(given[0]);
+  const Tensors own = contiguous(given.slice(1));  // weight, first output, more
+  const Tensor &weight = own[0], &first = own[1];
+  const int64_t lanes = each.size(0), times = each.size(1), batch = each.size(2), units = first.size(2);
+  auto room = [&](int64_t n) { return at::empty({lanes, times, batch, n}, each.options()); };
+  auto run = [&](auto one) { for (int64_t lane = 0; lane < lanes; lane++) one(lane); };
+  const talweg::Steps steps{times, batch, units, reverse};
+  const Tensor outputs = room(units);
+  if (cell == "lstm") {
+    const Tensor cells = room(units), gates = room(4 * units), tops = room(units);
+    run([&](int64_t l) {
+      talweg::Lstm{steps, row(outputs, l), row(cells, l), row(gates, l), row(tops, l)}.run(
+          laid(each, l), row(weight, l), row(first, l), row(own[2], l));
+    });
+    const Tensor last = times ? cells.select(1, steps.at(times - 1)) : own[2];
+    return {outputs, last.clone(at::MemoryFormat::Contiguous), cells, gates, tops};
+  }
+  if (cell == "gru") {
+    const Tensor gates = room(3 * units), remembered = room(units);
+    run([&](int64_t l) {
+      talweg::Gru{steps, row(outputs, l), row(gates, l), row(remembered, l)}.run(
+          laid(each, l), row(weight, l), row(first, l), row(own[2], l));
+    });
+    return {outputs, gates, remembered};
+  }
+  run([&](int64_t l) {
+    talweg::Plain{steps, cell == "tanh", row(outputs, l)}.run(laid(each, l), row(weight, l), row(first, l));
+  });
+  return {outputs};
+}
+
+Tensors recurrence_back(std::string_view cell, bool reverse, at::TensorList given,
+                        at::TensorList results, at::TensorList grads) {
+  const Tensors own = contiguous(given), kept = contiguous(results);
+  const Tensor &weight = own[0], &first = own[1], &outputs = kept[0], grad = neighbours(grads[0]);
+  const int64_t lanes = outputs.size(0), times = outputs.size(1), batch = outputs.size(2);
+  auto like = [&](const Tensor& x) { return at::empty(x.sizes(), x.options()); };
+  auto run = [&](auto one) { for (int64_t lane = 0; lane < lanes; lane++) one(lane); };
+  const talweg::Steps steps{times, batch, first.size(2), reverse};
+  const Tensor changes = at::empty({lanes, times, batch, weight.size(1)}, weight.options());
+  const Tensor to_weight = like(weight), to_first = like(first);
+  if (cell == "lstm") {
+    const Tensor to_cell = grads[1].clone(at::MemoryFormat::Contiguous);
+    run([&](int64_t l) {
+      talweg::Lstm{steps, row(outputs, l), row(kept[2], l), row(kept[3], l), row(kept[4], l)}.back(
+          row(weight, l), row(first, l), row(own[2], l), laid(grad, l), row(changes, l),
+          row(to_weight, l), row(to_first, l), row(to_cell, l));
+    });
+    return {changes, to_weight, to_first, to_cell};
+  }
+  if (cell == "gru") {
+    const Tensor to_bias = like(own[2]);
+    run([&](int64_t l) {
+      talweg::Gru{steps, row(outputs, l), row(kept[1], l), row(kept[2], l)}.back(
+          row(weight, l), row(first, l), laid(grad, l), row(changes, l), row(to_weight, l),
+          row(to_first, l), row(to_bias, l));
+    });
+    return {changes, to_weight, to_first, to_bias};
+  }
+  run([&](int64_t l) {
+    talweg::Plain{steps, cell == "tanh", row(outputs, l)}.back(
+        row(weight, l), row(first, l), laid(grad, l), row(changes, l), row(to_weight, l),
+        row(to_first, l));
+  });
+  return {changes, to_weight, to_first};
+}
+
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(talweg, library) {
@@ -123,6 +209,11 @@ TORCH_LIBRARY_FRAGMENT(talweg, library) {
       "max_pool_backward(Tensor dy, Tensor taps, int[] size, int[] kernel, int[] stride, int[] "
       "padding, int[] dilation) -> Tensor",
       tags);
+  library.def("recurrence(str cell, bool reverse, Tensor[] given) -> Tensor[]", tags);
+  library.def(
+      "recurrence_back(str cell, bool reverse, Tensor[] given, Tensor[] results, Tensor[] grads) -> "
+      "Tensor[]",
+      tags);
 }
 
 TORCH_LIBRARY_IMPL(talweg, CPU, library) {
@@ -132,4 +223,6 @@ TORCH_LIBRARY_IMPL(talweg, CPU, library) {
   library.impl("convolution_weight", convolution_weight);
   library.impl("max_pool", max_pool);
   library.impl("max_pool_backward", max_pool_backward);
+  library.impl("recurrence", recurrence);
+  library.impl("recurrence_back", recurrence_back);
 }

@@ -189,6 +189,21 @@ inline void pack(int64_t k, Matrix b, int64_t first, int64_t count, float* to) {
     for (int64_t j = 0; j < count; j++) to[p * PANEL + j] = *b.at(p, first + j);
 }
 
+// All of B, panel by panel, for products of which it is the right side time and again.
+inline int64_t packed_size(int64_t k, int64_t n) { return k * ((n + PANEL - 1) / PANEL * PANEL); }
+
+inline void pack(int64_t k, int64_t n, Matrix b, float* to) {
+  for (int64_t first = 0; first < n; first += PANEL, to += k * PANEL)
+    pack(k, b, first, std::min<int64_t>(PANEL, n - first), to);
+}
+
+// C = A · B, or C += A · B, of a B that was packed.
+inline void product(int64_t m, int64_t n, int64_t k, Matrix a, const float* packed, float* c,
+                    int64_t c_row, bool add = false) {
+  for (int64_t first = 0; first < n; first += PANEL, packed += k * PANEL)
+    panel(m, std::min<int64_t>(PANEL, n - first), k, a, Rows{packed, PANEL}, c + first, c_row, add);
+}
+
 // C = A · B, or C += A · B.
 inline void product(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, float* c, int64_t c_row,
                     bool add = false) {

@@ -13,6 +13,8 @@ from torch._inductor import inductor_prims
 from torch._inductor.custom_graph_pass import CustomGraphPass, get_hash_for_files
 from torch.fx import Graph, Node
 
+import talweg.lanes.operators  # noqa: F401, recurrent layers are registered there
+
 aten: Any = torch.ops.aten
 POOL: Any = inductor_prims._low_memory_max_pool_with_offsets  # pyright: ignore[reportPrivateUsage]
 INDICES: Any = inductor_prims._low_memory_max_pool_offsets_to_indices  # pyright: ignore[reportPrivateUsage]
@@ -211,10 +213,29 @@ def _convolution_backward(graph: Graph, node: Node) -> None:
             node.args = (*node.args[:10], left)
 
 
+def _recurrence(graph: Graph, node: Node) -> None:
+    """A recurrent layer, forward or backward, but for LSTMs with projected outputs."""
+    cell, reverse, *groups = node.args
+    is_back = len(groups) > 1
+    given: Any = groups[0]
+    is_projected = cell == "lstm" and len(given) + is_back == 5
+    if is_projected or given[1].meta["val"].dim() != 3:
+        return
+    ours: Any = (torch.ops.talweg.recurrence, torch.ops.talweg.recurrence_back)[is_back].default
+    theirs: Any = node.target
+    tensors = [[_like(each) for each in group] for group in groups]  # type: ignore[union-attr]
+    if _is_faster(
+        lambda: ours(cell, reverse, *tensors), lambda: theirs(cell, reverse, *tensors)
+    ):
+        _put(graph, node, ours, node.args)
+
+
 REPLACEMENTS: dict[Any, Callable[[Graph, Node], None]] = {
     aten.bmm.default: _product,
     POOL: _max_pool,
     aten.scatter_add.default: _max_pool_backward,
     aten.convolution.default: _convolution,
     aten.convolution_backward.default: _convolution_backward,
+    torch.ops.talweg.recur.default: _recurrence,
+    torch.ops.talweg.recur_back.default: _recurrence,
 }
