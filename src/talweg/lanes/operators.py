@@ -83,6 +83,9 @@ for _name, _plain, _fake in (
         f"talweg::{_name}", _batched(getattr(torch.ops.talweg, _name)), lib=_library
     )
 
+RECUR: Any = torch.ops.talweg.recur.default
+RECUR_BACK: Any = torch.ops.talweg.recur_back.default
+
 
 class _Forward(torch.autograd.Function):
     generate_vmap_rule = True

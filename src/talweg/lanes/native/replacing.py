@@ -13,7 +13,7 @@ from torch._inductor import inductor_prims
 from torch._inductor.custom_graph_pass import CustomGraphPass, get_hash_for_files
 from torch.fx import Graph, Node
 
-import talweg.lanes.operators  # noqa: F401, recurrent layers are registered there
+from talweg.lanes.operators import RECUR, RECUR_BACK
 
 aten: Any = torch.ops.aten
 POOL: Any = inductor_prims._low_memory_max_pool_with_offsets  # pyright: ignore[reportPrivateUsage]
@@ -64,7 +64,8 @@ def _like(node: Any) -> Tensor:
     """A tensor of made-up numbers, laid out as a node's will be."""
     value = node.meta["val"]
     draw = torch.Generator().manual_seed(0)  # not the numbers that lanes are to draw
-    return torch.empty_strided(value.shape, value.stride()).normal_(generator=draw)
+    room = torch.empty_strided(value.shape, value.stride()).untyped_storage().nbytes() // 4
+    return torch.empty(room).normal_(generator=draw).as_strided(value.shape, value.stride())
 
 
 def _seconds(call: Callable[[], object]) -> float:
@@ -224,9 +225,7 @@ def _recurrence(graph: Graph, node: Node) -> None:
     ours: Any = (torch.ops.talweg.recurrence, torch.ops.talweg.recurrence_back)[is_back].default
     theirs: Any = node.target
     tensors = [[_like(each) for each in group] for group in groups]  # type: ignore[union-attr]
-    if _is_faster(
-        lambda: ours(cell, reverse, *tensors), lambda: theirs(cell, reverse, *tensors)
-    ):
+    if _is_faster(lambda: ours(cell, reverse, *tensors), lambda: theirs(cell, reverse, *tensors)):
         _put(graph, node, ours, node.args)
 
 
@@ -236,6 +235,6 @@ REPLACEMENTS: dict[Any, Callable[[Graph, Node], None]] = {
     aten.scatter_add.default: _max_pool_backward,
     aten.convolution.default: _convolution,
     aten.convolution_backward.default: _convolution_backward,
-    torch.ops.talweg.recur.default: _recurrence,
-    torch.ops.talweg.recur_back.default: _recurrence,
+    RECUR: _recurrence,
+    RECUR_BACK: _recurrence,
 }
