@@ -57,8 +57,8 @@ def both_ways(
 
 def close(found: Tensor, wanted: Tensor) -> None:
     assert found.shape == wanted.shape
-    size = wanted.abs().max().item() + 1e-30
-    torch.testing.assert_close(found.double(), wanted, rtol=0, atol=5e-6 * size)
+    size = max(1.0, wanted.abs().max().item())  # what is smaller is what is left of a sum
+    torch.testing.assert_close(found.double(), wanted, rtol=0, atol=1e-5 * size)
 
 
 @settings(deadline=None, max_examples=60)
