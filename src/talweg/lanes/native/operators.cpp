@@ -117,72 +117,82 @@ Tensors contiguous(at::TensorList some) {
   return found;
 }
 
+// Of each lane of a recurrent layer: sizes, what it is given, and, in order, what else.
+struct Layer {
+  talweg::Steps steps;
+  Tensor x;
+  Tensors own;  // inputs' weights, bias, recurrent weights, first outputs, more
+
+  Layer(bool reverse, at::TensorList given)
+      : x(neighbours(given[0])), own(contiguous(given.slice(1))) {
+    steps = {x.size(1), x.size(2), x.size(3), own[3].size(2), reverse};
+  }
+
+  talweg::Given given(int64_t l) const {
+    return {laid(x, l), row(own[0], l), row(own[1], l), row(own[2], l), row(own[3], l)};
+  }
+  Tensor room(int64_t n) const { return at::empty({x.size(0), x.size(1), x.size(2), n}, x.options()); }
+
+  template <class One>
+  void each(One one) const {
+    for (int64_t lane = 0; lane < x.size(0); lane++) one(lane);
+  }
+};
+
 Tensors recurrence(std::string_view cell, bool reverse, at::TensorList given) {
-  const Tensor each = neighbours(given[0]);
-  const Tensors own = contiguous(given.slice(1));  // weight, first output, more
-  const Tensor &weight = own[0], &first = own[1];
-  const int64_t lanes = each.size(0), times = each.size(1), batch = each.size(2), units = first.size(2);
-  auto room = [&](int64_t n) { return at::empty({lanes, times, batch, n}, each.options()); };
-  auto run = [&](auto one) { for (int64_t lane = 0; lane < lanes; lane++) one(lane); };
-  const talweg::Steps steps{times, batch, units, reverse};
-  const Tensor outputs = room(units);
+  const Layer layer(reverse, given);
+  const talweg::Steps& s = layer.steps;
+  const Tensor outputs = layer.room(s.units);
   if (cell == "lstm") {
-    const Tensor cells = room(units), gates = room(4 * units), tops = room(units);
-    run([&](int64_t l) {
-      talweg::Lstm{steps, row(outputs, l), row(cells, l), row(gates, l), row(tops, l)}.run(
-          laid(each, l), row(weight, l), row(first, l), row(own[2], l));
+    const Tensor cells = layer.room(s.units), gates = layer.room(4 * s.units);
+    const Tensor tops = layer.room(s.units), &first = layer.own[4];
+    layer.each([&](int64_t l) {
+      talweg::Lstm{s, row(outputs, l), row(cells, l), row(gates, l), row(tops, l)}.run(
+          layer.given(l), row(first, l));
     });
-    const Tensor last = times ? cells.select(1, steps.at(times - 1)) : own[2];
+    const Tensor last = s.times ? cells.select(1, s.at(s.times - 1)) : first;
     return {outputs, last.clone(at::MemoryFormat::Contiguous), cells, gates, tops};
   }
   if (cell == "gru") {
-    const Tensor gates = room(3 * units), remembered = room(units);
-    run([&](int64_t l) {
-      talweg::Gru{steps, row(outputs, l), row(gates, l), row(remembered, l)}.run(
-          laid(each, l), row(weight, l), row(first, l), row(own[2], l));
+    const Tensor gates = layer.room(3 * s.units), remembered = layer.room(s.units);
+    layer.each([&](int64_t l) {
+      talweg::Gru{s, row(outputs, l), row(gates, l), row(remembered, l)}.run(layer.given(l),
+                                                                            row(layer.own[4], l));
     });
     return {outputs, gates, remembered};
   }
-  run([&](int64_t l) {
-    talweg::Plain{steps, cell == "tanh", row(outputs, l)}.run(laid(each, l), row(weight, l), row(first, l));
-  });
+  layer.each([&](int64_t l) { talweg::Plain{s, cell == "tanh", row(outputs, l)}.run(layer.given(l)); });
   return {outputs};
 }
 
 Tensors recurrence_back(std::string_view cell, bool reverse, at::TensorList given,
                         at::TensorList results, at::TensorList grads) {
-  const Tensors own = contiguous(given), kept = contiguous(results);
-  const Tensor &weight = own[0], &first = own[1], &outputs = kept[0], grad = neighbours(grads[0]);
-  const int64_t lanes = outputs.size(0), times = outputs.size(1), batch = outputs.size(2);
-  auto like = [&](const Tensor& x) { return at::empty(x.sizes(), x.options()); };
-  auto run = [&](auto one) { for (int64_t lane = 0; lane < lanes; lane++) one(lane); };
-  const talweg::Steps steps{times, batch, first.size(2), reverse};
-  const Tensor changes = at::empty({lanes, times, batch, weight.size(1)}, weight.options());
-  const Tensor to_weight = like(weight), to_first = like(first);
+  const Layer layer(reverse, given);
+  const talweg::Steps& s = layer.steps;
+  const Tensors kept = contiguous(results);
+  const Tensor grad = neighbours(grads[0]);
+  Tensors found{layer.room(layer.own[2].size(1))};
+  for (const Tensor& one : layer.own) found.push_back(at::empty(one.sizes(), one.options()));
+  auto to = [&](int64_t l) -> talweg::Gradients {
+    return {row(found[0], l), row(found[1], l), row(found[2], l), row(found[3], l), row(found[4], l)};
+  };
   if (cell == "lstm") {
-    const Tensor to_cell = grads[1].clone(at::MemoryFormat::Contiguous);
-    run([&](int64_t l) {
-      talweg::Lstm{steps, row(outputs, l), row(kept[2], l), row(kept[3], l), row(kept[4], l)}.back(
-          row(weight, l), row(first, l), row(own[2], l), laid(grad, l), row(changes, l),
-          row(to_weight, l), row(to_first, l), row(to_cell, l));
+    found[5] = grads[1].clone(at::MemoryFormat::Contiguous);
+    layer.each([&](int64_t l) {
+      talweg::Lstm{s, row(kept[0], l), row(kept[2], l), row(kept[3], l), row(kept[4], l)}.back(
+          layer.given(l), row(layer.own[4], l), laid(grad, l), to(l), row(found[5], l));
     });
-    return {changes, to_weight, to_first, to_cell};
-  }
-  if (cell == "gru") {
-    const Tensor to_bias = like(own[2]);
-    run([&](int64_t l) {
-      talweg::Gru{steps, row(outputs, l), row(kept[1], l), row(kept[2], l)}.back(
-          row(weight, l), row(first, l), laid(grad, l), row(changes, l), row(to_weight, l),
-          row(to_first, l), row(to_bias, l));
+  } else if (cell == "gru") {
+    layer.each([&](int64_t l) {
+      talweg::Gru{s, row(kept[0], l), row(kept[1], l), row(kept[2], l)}.back(
+          layer.given(l), laid(grad, l), to(l), row(found[5], l));
     });
-    return {changes, to_weight, to_first, to_bias};
+  } else {
+    layer.each([&](int64_t l) {
+      talweg::Plain{s, cell == "tanh", row(kept[0], l)}.back(layer.given(l), laid(grad, l), to(l));
+    });
   }
-  run([&](int64_t l) {
-    talweg::Plain{steps, cell == "tanh", row(outputs, l)}.back(
-        row(weight, l), row(first, l), laid(grad, l), row(changes, l), row(to_weight, l),
-        row(to_first, l));
-  });
-  return {changes, to_weight, to_first};
+  return found;
 }
 
 }  // namespace

@@ -9,7 +9,7 @@
 namespace talweg {
 
 struct Steps {
-  int64_t times, batch, units;
+  int64_t times, batch, features, units;
   bool reverse;
 
   int64_t at(int64_t step) const { return reverse ? times - 1 - step : step; }
@@ -23,12 +23,26 @@ struct Laid {
   const float* at(int64_t t, int64_t b) const { return data + t * time + b * row; }
 };
 
+// What every layer is given: inputs, their weights [gate, feature] and bias [gate], the recurrent
+// weights [gate, unit], the first outputs.
+struct Given {
+  Laid x;
+  const float *into, *bias, *weight, *first;
+};
+
+// Their gradients; for the inputs, that of their share of the gates [time, batch, gate].
+struct Gradients {
+  float *changes, *into, *bias, *weight, *first;
+};
+
 constexpr int64_t SUMMED = 64;  // rows after which the weights' gradient is brought up to date
 
 inline Vector part(const float* from, int64_t n) { return n == WIDTH ? load(from) : load(from, n); }
 inline void put(float* to, Vector value, int64_t n) {
   n == WIDTH ? store(to, value) : store(to, value, (int)n);
 }
+
+inline void add(float* to, Vector value, int64_t n) { put(to, part(to, n) + value, n); }
 
 // The states before a step: the first ones, or those of the step before among all of them.
 inline const float* before(const Steps& s, int64_t step, const float* first, const float* all) {
@@ -43,61 +57,77 @@ inline void everywhere(const Steps& s, Point point) {
       point(b, u, std::min<int64_t>(WIDTH, s.units - u));
 }
 
-// At each step the recurrent products [batch, width] go where `raw` has that time, then to point.
+// At each step the recurrent products [batch, width] go where `raw` has that time, the inputs' near
+// by; then both go to point.
 template <class Point>
-inline void forward(const Steps& s, int64_t width, const float* weight, const float* first,
-                    const float* outputs, float* raw, Point point) {
+inline void forward(const Steps& s, int64_t width, const Given& g, const float* outputs, float* raw,
+                    Point point) {
   static thread_local Vectors room;
-  float* packed = room.floats(packed_size(s.units, width));
-  pack(s.units, width, {weight, 1, s.units}, packed);
+  const int64_t size = packed_size(s.units, width), size_into = packed_size(s.features, width);
+  float* packed = room.floats(size + size_into + s.batch * width);
+  float *packed_into = packed + size, *drive = packed_into + size_into;
+  pack(s.units, width, {g.weight, 1, s.units}, packed);
+  pack(s.features, width, {g.into, 1, s.features}, packed_into);
   for (int64_t step = 0; step < s.times; step++) {
     const int64_t t = s.at(step);
-    product(s.batch, width, s.units, {before(s, step, first, outputs), s.units, 1}, packed,
+    product(s.batch, width, s.features, {g.x.at(t, 0), g.x.row, 1}, packed_into, drive, width);
+    product(s.batch, width, s.units, {before(s, step, g.first, outputs), s.units, 1}, packed,
             raw + t * s.batch * width, width);
-    everywhere(s, [&](int64_t b, int64_t u, int64_t n) { point(step, t, b, u, n); });
+    everywhere(s, [&](int64_t b, int64_t u, int64_t n) {
+      point(step, t, b, u, n, drive + b * width + u);
+    });
   }
 }
 
-// At each step, from the last, point turns the gradient of the outputs into that of the recurrent
-// products, `raw`; what it leaves of the former reaches the step before besides, if it is `kept`.
+// At each step, from the last, point turns the gradient of the outputs into the changes of the
+// inputs' share of the gates and into those of the recurrent products, `raw`. What it leaves of the
+// former reaches the step before besides, if it is `kept`.
 template <class Point>
-inline void backward(const Steps& s, int64_t width, const float* weight, const float* first,
-                     const float* outputs, const float* raw, bool kept, float* to_weight,
-                     float* to_output, Point point) {
+inline void backward(const Steps& s, int64_t width, const Given& g, const float* outputs,
+                     const Gradients& to, const float* raw, bool kept, Point point) {
   static thread_local Vectors room;
-  float* packed = room.floats(packed_size(width, s.units));
-  pack(width, s.units, {weight, s.units, 1}, packed);
-  std::fill(to_output, to_output + s.state(), 0.f);
-  std::fill(to_weight, to_weight + width * s.units, 0.f);
-  const int64_t several = SUMMED / std::max<int64_t>(1, s.batch) + 1;
+  const int64_t size = packed_size(width, s.units);
+  float* packed = room.floats(size + s.features * width);
+  float* turned = packed + size;  // the gradient of the inputs' weights
+  pack(width, s.units, {g.weight, s.units, 1}, packed);
+  std::fill(turned, turned + s.features * width, 0.f);
+  std::fill(to.bias, to.bias + width, 0.f);
+  std::fill(to.first, to.first + s.state(), 0.f);
+  std::fill(to.weight, to.weight + width * s.units, 0.f);
+  const int64_t several = SUMMED / std::max<int64_t>(1, s.batch) + 1, sheet = s.batch * width;
   int64_t done = s.times;
   for (int64_t step = s.times - 1; step >= 0; step--) {
     const int64_t t = s.at(step);
     everywhere(s, [&](int64_t b, int64_t u, int64_t n) { point(step, t, b, u, n); });
-    product(s.batch, s.units, width, {raw + t * s.batch * width, width, 1}, packed, to_output,
-            s.units, kept);
+    product(s.batch, s.units, width, {raw + t * sheet, width, 1}, packed, to.first, s.units, kept);
+    product(s.features, width, s.batch, {g.x.at(t, 0), 1, g.x.row},
+            {to.changes + t * sheet, width, 1}, turned, width, true);
     if (step > 1 && done - step < several) continue;
-    const float* early = std::min(raw + t * s.batch * width, raw + s.at(done - 1) * s.batch * width);
-    const float* states = before(s, step, first, outputs);
-    if (step) states = std::min(states, before(s, done - 1, first, outputs));
+    const float* early = std::min(raw + t * sheet, raw + s.at(done - 1) * sheet);
+    const float* states = before(s, step, g.first, outputs);
+    if (step) states = std::min(states, before(s, done - 1, g.first, outputs));
     product(width, s.units, (done - step) * s.batch, {early, 1, width}, {states, s.units, 1},
-            to_weight, s.units, true);
+            to.weight, s.units, true);
     done = step;
   }
+  for (int64_t i = 0; i < width; i++)
+    for (int64_t f = 0; f < s.features; f++) to.into[i * s.features + f] = turned[f * width + i];
 }
 
 struct Lstm {
   Steps s;
   float *outputs, *cells, *gates, *tops;
 
-  void run(Laid each, const float* weight, const float* first, const float* cell) const {
+  void run(const Given& g, const float* cell) const {
     const int64_t units = s.units, width = 4 * units;
-    forward(s, width, weight, first, outputs, gates,
-            [&](int64_t step, int64_t t, int64_t b, int64_t u, int64_t n) {
+    forward(s, width, g, outputs, gates,
+            [&](int64_t step, int64_t t, int64_t b, int64_t u, int64_t n, const float* drive) {
               const int64_t at = (t * s.batch + b) * units + u;
-              const float* drive = each.at(t, b) + u;
               float* now = gates + (t * s.batch + b) * width + u;
-              auto gate = [&](int i) { return part(now + i * units, n) + part(drive + i * units, n); };
+              auto gate = [&](int i) {
+                const int64_t to = i * units;
+                return part(now + to, n) + part(drive + to, n) + part(g.bias + to + u, n);
+              };
               const Vector enter = sigmoid(gate(0)), keep = sigmoid(gate(1));
               const Vector fresh = hyperbolic(gate(2)), leave = sigmoid(gate(3));
               const Vector last = part(before(s, step, cell, cells) + b * units + u, n);
@@ -113,24 +143,27 @@ struct Lstm {
   }
 
   // to_cell holds the gradient of the last cell, and then that of the first.
-  void back(const float* weight, const float* first, const float* cell, Laid grad, float* changes,
-            float* to_weight, float* to_output, float* to_cell) const {
+  void back(const Given& g, const float* cell, Laid grad, const Gradients& to,
+            float* to_cell) const {
     const int64_t units = s.units, width = 4 * units;
-    backward(s, width, weight, first, outputs, changes, false, to_weight, to_output,
+    backward(s, width, g, outputs, to, to.changes, false,
              [&](int64_t step, int64_t t, int64_t b, int64_t u, int64_t n) {
                const int64_t row = t * s.batch + b, at = b * units + u;
                const float* now = gates + row * width + u;
-               float* to = changes + row * width + u;
                const Vector enter = part(now, n), keep = part(now + units, n);
                const Vector fresh = part(now + 2 * units, n), leave = part(now + 3 * units, n);
                const Vector top = part(tops + row * units + u, n);
                const Vector last = part(before(s, step, cell, cells) + at, n);
-               const Vector through = part(to_output + at, n) + part(grad.at(t, b) + u, n);
+               const Vector through = part(to.first + at, n) + part(grad.at(t, b) + u, n);
                const Vector into = part(to_cell + at, n) + through * leave * (1.f - top * top);
-               put(to, into * fresh * (1.f - enter) * enter, n);
-               put(to + units, into * last * (1.f - keep) * keep, n);
-               put(to + 2 * units, into * enter * (1.f - fresh * fresh), n);
-               put(to + 3 * units, through * top * (1.f - leave) * leave, n);
+               auto change = [&](int i, Vector value) {
+                 put(to.changes + row * width + i * units + u, value, n);
+                 add(to.bias + i * units + u, value, n);
+               };
+               change(0, into * fresh * (1.f - enter) * enter);
+               change(1, into * last * (1.f - keep) * keep);
+               change(2, into * enter * (1.f - fresh * fresh));
+               change(3, through * top * (1.f - leave) * leave);
                put(to_cell + at, into * keep, n);
              });
   }
@@ -140,18 +173,20 @@ struct Gru {
   Steps s;
   float *outputs, *gates, *remembered;
 
-  void run(Laid each, const float* weight, const float* first, const float* bias) const {
+  void run(const Given& g, const float* past_bias) const {
     const int64_t units = s.units, width = 3 * units;
-    forward(s, width, weight, first, outputs, gates,
-            [&](int64_t step, int64_t t, int64_t b, int64_t u, int64_t n) {
+    forward(s, width, g, outputs, gates,
+            [&](int64_t step, int64_t t, int64_t b, int64_t u, int64_t n, const float* drive) {
               const int64_t at = (t * s.batch + b) * units + u;
-              const float* drive = each.at(t, b) + u;
               float* now = gates + (t * s.batch + b) * width + u;
-              const Vector reset = sigmoid(part(now, n) + part(drive, n));
-              const Vector keep = sigmoid(part(now + units, n) + part(drive + units, n));
-              const Vector past = part(now + 2 * units, n) + part(bias + u, n);
-              const Vector fresh = hyperbolic(part(drive + 2 * units, n) + reset * past);
-              const Vector last = part(before(s, step, first, outputs) + b * units + u, n);
+              auto given = [&](int i) {
+                return part(drive + i * units, n) + part(g.bias + i * units + u, n);
+              };
+              const Vector reset = sigmoid(part(now, n) + given(0));
+              const Vector keep = sigmoid(part(now + units, n) + given(1));
+              const Vector past = part(now + 2 * units, n) + part(past_bias + u, n);
+              const Vector fresh = hyperbolic(given(2) + reset * past);
+              const Vector last = part(before(s, step, g.first, outputs) + b * units + u, n);
               put(now, reset, n);
               put(now + units, keep, n);
               put(now + 2 * units, fresh, n);
@@ -160,33 +195,33 @@ struct Gru {
             });
   }
 
-  void back(const float* weight, const float* first, Laid grad, float* changes, float* to_weight,
-            float* to_output, float* to_bias) const {
+  void back(const Given& g, Laid grad, const Gradients& to, float* to_past_bias) const {
     static thread_local Vectors room;
     const int64_t units = s.units, width = 3 * units;
     float* to_past = room.floats(s.times * s.batch * width);
-    std::fill(to_bias, to_bias + units, 0.f);
-    backward(s, width, weight, first, outputs, to_past, true, to_weight, to_output,
+    std::fill(to_past_bias, to_past_bias + units, 0.f);
+    backward(s, width, g, outputs, to, to_past, true,
              [&](int64_t step, int64_t t, int64_t b, int64_t u, int64_t n) {
                const int64_t row = t * s.batch + b, at = b * units + u;
                const float* now = gates + row * width + u;
-               float *to = changes + row * width + u, *past = to_past + row * width + u;
                const Vector reset = part(now, n), keep = part(now + units, n);
                const Vector fresh = part(now + 2 * units, n);
-               const Vector last = part(before(s, step, first, outputs) + at, n);
-               const Vector through = part(to_output + at, n) + part(grad.at(t, b) + u, n);
+               const Vector last = part(before(s, step, g.first, outputs) + at, n);
+               const Vector through = part(to.first + at, n) + part(grad.at(t, b) + u, n);
                const Vector to_keep = through * (last - fresh) * (1.f - keep) * keep;
                const Vector to_fresh = through * (1.f - keep) * (1.f - fresh * fresh);
                const Vector old = part(remembered + row * units + u, n);
                const Vector to_reset = to_fresh * old * (1.f - reset) * reset;
-               put(to, to_reset, n);
-               put(past, to_reset, n);
-               put(to + units, to_keep, n);
-               put(past + units, to_keep, n);
-               put(to + 2 * units, to_fresh, n);
-               put(past + 2 * units, to_fresh * reset, n);
-               put(to_bias + u, part(to_bias + u, n) + to_fresh * reset, n);
-               put(to_output + at, through * keep, n);
+               auto change = [&](int i, Vector value, Vector past) {
+                 put(to.changes + row * width + i * units + u, value, n);
+                 put(to_past + row * width + i * units + u, past, n);
+                 add(to.bias + i * units + u, value, n);
+               };
+               change(0, to_reset, to_reset);
+               change(1, to_keep, to_keep);
+               change(2, to_fresh, to_fresh * reset);
+               add(to_past_bias + u, to_fresh * reset, n);
+               put(to.first + at, through * keep, n);
              });
   }
 };
@@ -197,23 +232,25 @@ struct Plain {
   bool is_tanh;
   float* outputs;
 
-  void run(Laid each, const float* weight, const float* first) const {
-    forward(s, s.units, weight, first, outputs, outputs,
-            [&](int64_t, int64_t t, int64_t b, int64_t u, int64_t n) {
+  void run(const Given& g) const {
+    forward(s, s.units, g, outputs, outputs,
+            [&](int64_t, int64_t t, int64_t b, int64_t u, int64_t n, const float* drive) {
               float* now = outputs + (t * s.batch + b) * s.units + u;
-              const Vector x = part(now, n) + part(each.at(t, b) + u, n);
+              const Vector x = part(now, n) + part(drive, n) + part(g.bias + u, n);
               put(now, is_tanh ? hyperbolic(x) : (x < 0.f ? Vector{} : x), n);
             });
   }
 
-  void back(const float* weight, const float* first, Laid grad, float* changes, float* to_weight,
-            float* to_output) const {
-    backward(s, s.units, weight, first, outputs, changes, false, to_weight, to_output,
+  void back(const Given& g, Laid grad, const Gradients& to) const {
+    backward(s, s.units, g, outputs, to, to.changes, false,
              [&](int64_t, int64_t t, int64_t b, int64_t u, int64_t n) {
                const int64_t at = (t * s.batch + b) * s.units + u;
                const Vector y = part(outputs + at, n);
-               const Vector through = part(to_output + b * s.units + u, n) + part(grad.at(t, b) + u, n);
-               put(changes + at, is_tanh ? through * (1.f - y * y) : (y <= 0.f ? Vector{} : through), n);
+               const Vector through = part(to.first + b * s.units + u, n) + part(grad.at(t, b) + u, n);
+               const Vector passed = y <= 0.f ? Vector{} : through;
+               const Vector change = is_tanh ? through * (1.f - y * y) : passed;
+               put(to.changes + at, change, n);
+               add(to.bias + u, change, n);
              });
   }
 };

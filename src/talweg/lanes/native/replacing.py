@@ -217,11 +217,10 @@ def _convolution_backward(graph: Graph, node: Node) -> None:
 def _recurrence(graph: Graph, node: Node) -> None:
     """A recurrent layer, forward or backward, but for LSTMs with projected outputs."""
     cell, reverse, *groups = node.args
-    is_back = len(groups) > 1
     given: Any = groups[0]
-    is_projected = cell == "lstm" and len(given) + is_back == 5
-    if is_projected or given[1].meta["val"].dim() != 3:
+    if (cell == "lstm" and len(given) > 6) or given[0].meta["val"].dim() != 4:
         return
+    is_back = len(groups) > 1
     ours: Any = (torch.ops.talweg.recurrence, torch.ops.talweg.recurrence_back)[is_back].default
     theirs: Any = node.target
     tensors = [[_like(each) for each in group] for group in groups]  # type: ignore[union-attr]
