@@ -37,11 +37,6 @@ struct Gradients {
 
 constexpr int64_t SUMMED = 64;  // rows after which the weights' gradient is brought up to date
 
-inline Vector part(const float* from, int64_t n) { return n == WIDTH ? load(from) : load(from, n); }
-inline void put(float* to, Vector value, int64_t n) {
-  n == WIDTH ? store(to, value) : store(to, value, (int)n);
-}
-
 inline void add(float* to, Vector value, int64_t n) { put(to, part(to, n) + value, n); }
 
 // The states before a step: the first ones, or those of the step before among all of them.
