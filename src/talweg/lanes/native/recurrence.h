@@ -3,6 +3,8 @@
 // A lane is run from its first time step to its last, so that its weights and what it remembers
 // stay in a near cache, and all that is pointwise at a time step is one pass.
 #pragma once
+#include <type_traits>
+
 #include "convolution.h"
 #include "squash.h"
 
@@ -44,12 +46,14 @@ inline const float* before(const Steps& s, int64_t step, const float* first, con
   return step ? all + s.at(step - 1) * s.state() : first;
 }
 
-// point(sample, unit, count), for up to WIDTH units at a time.
+// point(sample, unit, count), for up to WIDTH units at a time; whole vectors have it to themselves.
 template <class Point>
 inline void everywhere(const Steps& s, Point point) {
-  for (int64_t b = 0; b < s.batch; b++)
-    for (int64_t u = 0; u < s.units; u += WIDTH)
-      point(b, u, std::min<int64_t>(WIDTH, s.units - u));
+  const int64_t whole = s.units / WIDTH * WIDTH;
+  for (int64_t b = 0; b < s.batch; b++) {
+    for (int64_t u = 0; u < whole; u += WIDTH) point(b, u, std::integral_constant<int64_t, WIDTH>{});
+    if (whole < s.units) point(b, whole, s.units - whole);
+  }
 }
 
 // At each step the recurrent products [batch, width] go where `raw` has that time, the inputs' near
@@ -68,7 +72,7 @@ inline void forward(const Steps& s, int64_t width, const Given& g, const float* 
     product(s.batch, width, s.features, {g.x.at(t, 0), g.x.row, 1}, packed_into, drive, width);
     product(s.batch, width, s.units, {before(s, step, g.first, outputs), s.units, 1}, packed,
             raw + t * s.batch * width, width);
-    everywhere(s, [&](int64_t b, int64_t u, int64_t n) {
+    everywhere(s, [&](int64_t b, int64_t u, auto n) {
       point(step, t, b, u, n, drive + b * width + u);
     });
   }
@@ -93,7 +97,7 @@ inline void backward(const Steps& s, int64_t width, const Given& g, const float*
   int64_t done = s.times;
   for (int64_t step = s.times - 1; step >= 0; step--) {
     const int64_t t = s.at(step);
-    everywhere(s, [&](int64_t b, int64_t u, int64_t n) { point(step, t, b, u, n); });
+    everywhere(s, [&](int64_t b, int64_t u, auto n) { point(step, t, b, u, n); });
     product(s.batch, s.units, width, {raw + t * sheet, width, 1}, packed, to.first, s.units, kept);
     product(s.features, width, s.batch, {g.x.at(t, 0), 1, g.x.row},
             {to.changes + t * sheet, width, 1}, turned, width, true);
@@ -116,7 +120,7 @@ struct Lstm {
   void run(const Given& g, const float* cell) const {
     const int64_t units = s.units, width = 4 * units;
     forward(s, width, g, outputs, gates,
-            [&](int64_t step, int64_t t, int64_t b, int64_t u, int64_t n, const float* drive) {
+            [&](int64_t step, int64_t t, int64_t b, int64_t u, auto n, const float* drive) {
               const int64_t at = (t * s.batch + b) * units + u;
               float* now = gates + (t * s.batch + b) * width + u;
               auto gate = [&](int i) {
@@ -142,7 +146,7 @@ struct Lstm {
             float* to_cell) const {
     const int64_t units = s.units, width = 4 * units;
     backward(s, width, g, outputs, to, to.changes, false,
-             [&](int64_t step, int64_t t, int64_t b, int64_t u, int64_t n) {
+             [&](int64_t step, int64_t t, int64_t b, int64_t u, auto n) {
                const int64_t row = t * s.batch + b, at = b * units + u;
                const float* now = gates + row * width + u;
                const Vector enter = part(now, n), keep = part(now + units, n);
@@ -171,7 +175,7 @@ struct Gru {
   void run(const Given& g, const float* past_bias) const {
     const int64_t units = s.units, width = 3 * units;
     forward(s, width, g, outputs, gates,
-            [&](int64_t step, int64_t t, int64_t b, int64_t u, int64_t n, const float* drive) {
+            [&](int64_t step, int64_t t, int64_t b, int64_t u, auto n, const float* drive) {
               const int64_t at = (t * s.batch + b) * units + u;
               float* now = gates + (t * s.batch + b) * width + u;
               auto given = [&](int i) {
@@ -196,7 +200,7 @@ struct Gru {
     float* to_past = room.floats(s.times * s.batch * width);
     std::fill(to_past_bias, to_past_bias + units, 0.f);
     backward(s, width, g, outputs, to, to_past, true,
-             [&](int64_t step, int64_t t, int64_t b, int64_t u, int64_t n) {
+             [&](int64_t step, int64_t t, int64_t b, int64_t u, auto n) {
                const int64_t row = t * s.batch + b, at = b * units + u;
                const float* now = gates + row * width + u;
                const Vector reset = part(now, n), keep = part(now + units, n);
@@ -229,7 +233,7 @@ struct Plain {
 
   void run(const Given& g) const {
     forward(s, s.units, g, outputs, outputs,
-            [&](int64_t, int64_t t, int64_t b, int64_t u, int64_t n, const float* drive) {
+            [&](int64_t, int64_t t, int64_t b, int64_t u, auto n, const float* drive) {
               float* now = outputs + (t * s.batch + b) * s.units + u;
               const Vector x = part(now, n) + part(drive, n) + part(g.bias + u, n);
               put(now, is_tanh ? hyperbolic(x) : (x < 0.f ? Vector{} : x), n);
@@ -238,7 +242,7 @@ struct Plain {
 
   void back(const Given& g, Laid grad, const Gradients& to) const {
     backward(s, s.units, g, outputs, to, to.changes, false,
-             [&](int64_t, int64_t t, int64_t b, int64_t u, int64_t n) {
+             [&](int64_t, int64_t t, int64_t b, int64_t u, auto n) {
                const int64_t at = (t * s.batch + b) * s.units + u;
                const Vector y = part(outputs + at, n);
                const Vector through = part(to.first + b * s.units + u, n) + part(grad.at(t, b) + u, n);
