@@ -67,7 +67,9 @@ def _batched(operator: Any) -> Any:
         cell, reverse, *groups = arguments
         moved = [
             [
-                value.expand(info.batch_size, *value.shape) if at is None else value.movedim(at, 0)
+                value.contiguous().expand(info.batch_size, *value.shape)
+                if at is None
+                else value.movedim(at, 0)
                 for value, at in zip(group, dims, strict=True)
             ]
             for group, dims in zip(groups, in_dims[2:], strict=True)

@@ -25,14 +25,13 @@ struct Laid {
   const float* at(int64_t t, int64_t b) const { return data + t * time + b * row; }
 };
 
-// What every layer is given: inputs, their weights [gate, feature] and bias [gate], the recurrent
-// weights [gate, unit], the first outputs.
+// Inputs, their weights [gate, feature] and bias, recurrent weights [gate, unit], first outputs.
 struct Given {
   Laid x;
   const float *into, *bias, *weight, *first;
 };
 
-// Their gradients; for the inputs, that of their share of the gates [time, batch, gate].
+// Their gradients; of the inputs, that of their share of the gates [time, batch, gate].
 struct Gradients {
   float *changes, *into, *bias, *weight, *first;
 };
@@ -72,9 +71,7 @@ inline void forward(const Steps& s, int64_t width, const Given& g, const float* 
     product(s.batch, width, s.features, {g.x.at(t, 0), g.x.row, 1}, packed_into, drive, width);
     product(s.batch, width, s.units, {before(s, step, g.first, outputs), s.units, 1}, packed,
             raw + t * s.batch * width, width);
-    everywhere(s, [&](int64_t b, int64_t u, auto n) {
-      point(step, t, b, u, n, drive + b * width + u);
-    });
+    everywhere(s, [&](int64_t b, int64_t u, auto n) { point(step, t, b, u, n, drive + b * width + u); });
   }
 }
 
@@ -123,12 +120,11 @@ struct Lstm {
             [&](int64_t step, int64_t t, int64_t b, int64_t u, auto n, const float* drive) {
               const int64_t at = (t * s.batch + b) * units + u;
               float* now = gates + (t * s.batch + b) * width + u;
-              auto gate = [&](int i) {
-                const int64_t to = i * units;
-                return part(now + to, n) + part(drive + to, n) + part(g.bias + to + u, n);
+              auto gate = [&](int64_t i) {
+                return part(now + i, n) + part(drive + i, n) + part(g.bias + i + u, n);
               };
-              const Vector enter = sigmoid(gate(0)), keep = sigmoid(gate(1));
-              const Vector fresh = hyperbolic(gate(2)), leave = sigmoid(gate(3));
+              const Vector enter = sigmoid(gate(0)), keep = sigmoid(gate(units));
+              const Vector fresh = hyperbolic(gate(2 * units)), leave = sigmoid(gate(3 * units));
               const Vector last = part(before(s, step, cell, cells) + b * units + u, n);
               const Vector next = keep * last + enter * fresh, top = hyperbolic(next);
               put(now, enter, n);
@@ -178,13 +174,11 @@ struct Gru {
             [&](int64_t step, int64_t t, int64_t b, int64_t u, auto n, const float* drive) {
               const int64_t at = (t * s.batch + b) * units + u;
               float* now = gates + (t * s.batch + b) * width + u;
-              auto given = [&](int i) {
-                return part(drive + i * units, n) + part(g.bias + i * units + u, n);
-              };
+              auto given = [&](int64_t i) { return part(drive + i, n) + part(g.bias + i + u, n); };
               const Vector reset = sigmoid(part(now, n) + given(0));
-              const Vector keep = sigmoid(part(now + units, n) + given(1));
+              const Vector keep = sigmoid(part(now + units, n) + given(units));
               const Vector past = part(now + 2 * units, n) + part(past_bias + u, n);
-              const Vector fresh = hyperbolic(given(2) + reset * past);
+              const Vector fresh = hyperbolic(given(2 * units) + reset * past);
               const Vector last = part(before(s, step, g.first, outputs) + b * units + u, n);
               put(now, reset, n);
               put(now + units, keep, n);
@@ -245,9 +239,8 @@ struct Plain {
              [&](int64_t, int64_t t, int64_t b, int64_t u, auto n) {
                const int64_t at = (t * s.batch + b) * s.units + u;
                const Vector y = part(outputs + at, n);
-               const Vector through = part(to.first + b * s.units + u, n) + part(grad.at(t, b) + u, n);
-               const Vector passed = y <= 0.f ? Vector{} : through;
-               const Vector change = is_tanh ? through * (1.f - y * y) : passed;
+               Vector change = part(to.first + b * s.units + u, n) + part(grad.at(t, b) + u, n);
+               change = is_tanh ? change * (1.f - y * y) : y <= 0.f ? Vector{} : change;
                put(to.changes + at, change, n);
                add(to.bias + u, change, n);
              });

@@ -25,9 +25,9 @@ REPEATS = 5
 class Replace(CustomGraphPass):
     """A pass over a graph that is about to be compiled.
 
-    Batched products and grouped convolutions in float32 on a processor are timed with made-up
-    numbers, by torch and by our operators, and the faster one stays. Compiled programs are cached
-    on disk, and with them the choice: the same call gives the same numbers from then on.
+    Batched products, grouped convolutions and recurrent layers in float32 on a processor are timed
+    with made-up numbers, by torch and by our operators, and the faster one stays. Compiled programs
+    are cached on disk, and with them the choice: the same call gives the same numbers from then on.
     """
 
     def __call__(self, graph: Graph) -> None:
