@@ -20,12 +20,14 @@ _library.define(
 
 def _one_lane_axis(given: Tensors, lanes: torch.Size) -> list[Tensor]:
     """Tensors with all their axes of lanes, or none, as a single one."""
-    return [value.reshape(-1, *value.shape[len(lanes) :]) for value in given]
+    return [value.reshape(lanes.numel(), *value.shape[len(lanes) :]) for value in given]
 
 
 def _recur(cell: str, reverse: bool, given: Tensors) -> list[Tensor]:
     lanes = given[0].shape[:-3]
-    found = CELLS[cell].forward(_one_lane_axis(given, lanes), reverse)
+    x, weight, bias, *more = _one_lane_axis(given, lanes)
+    each = torch.baddbmm(bias[:, None], x.flatten(1, 2), weight.mT).unflatten(1, x.shape[1:3])
+    found = CELLS[cell].forward([each, *more], reverse)
     return [value.view(*lanes, *value.shape[1:]) for value in found]
 
 
@@ -34,20 +36,26 @@ def _recur_back(
 ) -> list[Tensor]:
     lanes = results[0].shape[:-3]
     given, results, grads = (_one_lane_axis(some, lanes) for some in (given, results, grads))
-    found = CELLS[cell].backward(given, results, grads, reverse)
+    changes, *more = CELLS[cell].backward(given[3:], results, grads, reverse)
+    flat = changes.flatten(1, 2)
+    found = [changes, torch.bmm(flat.mT, given[0].flatten(1, 2)), flat.sum(1), *more]
     return [value.reshape(*lanes, *value.shape[1:]).contiguous() for value in found]
 
 
-def _recur_fake(cell: str, _reverse: bool, given: Tensors) -> list[Tensor]:
-    lanes = given[0].shape[:-3]
-    return [given[0].new_empty(*lanes, *shape) for shape in CELLS[cell].shapes(given)]
+def recur_shapes(cell: str, _reverse: bool, given: Tensors) -> list[Tensor]:
+    """Empty tensors, as a layer gives them."""
+    x, _, bias, *more = given
+    each = x.new_empty(*x.shape[:-1], bias.shape[-1])
+    return [x.new_empty(*x.shape[:-3], *shape) for shape in CELLS[cell].shapes([each, *more])]
 
 
-def _recur_back_fake(
-    _cell: str, _reverse: bool, given: Tensors, results: Tensors, _grads: Tensors
+def recur_back_shapes(
+    _cell: str, _reverse: bool, given: Tensors, _results: Tensors, _grads: Tensors
 ) -> list[Tensor]:
-    gates = (*results[0].shape[:-1], given[0].shape[-2])
-    return [results[0].new_empty(shape) for shape in (gates, *(value.shape for value in given))]
+    """Empty tensors, as a layer's gradients are."""
+    x, *more = given
+    gates = (*x.shape[:-1], more[1].shape[-1])
+    return [x.new_empty(shape) for shape in (gates, *(value.shape for value in more))]
 
 
 def _batched(operator: Any) -> Any:
@@ -59,7 +67,9 @@ def _batched(operator: Any) -> Any:
         cell, reverse, *groups = arguments
         moved = [
             [
-                value.expand(info.batch_size, *value.shape) if at is None else value.movedim(at, 0)
+                value.contiguous().expand(info.batch_size, *value.shape)
+                if at is None
+                else value.movedim(at, 0)
                 for value, at in zip(group, dims, strict=True)
             ]
             for group, dims in zip(groups, in_dims[2:], strict=True)
@@ -71,8 +81,8 @@ def _batched(operator: Any) -> Any:
 
 
 for _name, _plain, _fake in (
-    ("recur", _recur, _recur_fake),
-    ("recur_back", _recur_back, _recur_back_fake),
+    ("recur", _recur, recur_shapes),
+    ("recur_back", _recur_back, recur_back_shapes),
 ):
     _library.impl(_name, _plain, "CompositeExplicitAutograd")
     _library.impl(_name, torch.library.fallthrough_kernel, "Autograd")
@@ -80,6 +90,9 @@ for _name, _plain, _fake in (
     torch.library.register_vmap(
         f"talweg::{_name}", _batched(getattr(torch.ops.talweg, _name)), lib=_library
     )
+
+RECUR: Any = torch.ops.talweg.recur.default
+RECUR_BACK: Any = torch.ops.talweg.recur_back.default
 
 
 class _Forward(torch.autograd.Function):
@@ -93,7 +106,7 @@ class _Forward(torch.autograd.Function):
     def setup_context(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]
     ) -> None:
-        ctx.cell, ctx.reverse, _, *given = inputs
+        ctx.cell, ctx.reverse, *given = inputs
         ctx.count = len(given)
         ctx.save_for_backward(*given, *output)
         ctx.mark_non_differentiable(*output[CELLS[ctx.cell].leading :])
@@ -102,8 +115,9 @@ class _Forward(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         kept, count = ctx.saved_tensors, ctx.count
         leading = grads[: CELLS[ctx.cell].leading]
-        found = _Backward.apply(ctx.cell, ctx.reverse, count, *kept, *leading)
-        return (None, None, *found)  # pyright: ignore[reportGeneralTypeIssues, reportOptionalIterable]
+        changes, *found = _Backward.apply(ctx.cell, ctx.reverse, count, *kept, *leading)  # pyright: ignore[reportGeneralTypeIssues, reportOptionalIterable]
+        to_x = changes @ kept[1] if ctx.needs_input_grad[2] else None
+        return (None, None, to_x, *found)
 
 
 class _Backward(torch.autograd.Function):
@@ -131,7 +145,8 @@ def recur(cell: str, reverse: bool, *given: Tensor) -> tuple[Tensor, ...]:
     Args:
         cell: A name in `CELLS`.
         reverse: Whether it runs from the last time step to the first.
-        given: What the cell is given, see `Cell`.
+        given: Inputs ``[time, batch, feature]``, their weights ``[gate, feature]``, the bias
+            ``[gate]``, then what the cell is given besides the inputs' share of gates: see `Cell`.
 
     Returns:
         What the cell gives; the gradient of the leading results only.

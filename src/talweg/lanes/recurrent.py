@@ -94,11 +94,10 @@ def _one_way(layer: nn.RNNBase, x: Tensor, row: int, states: list[Tensor]) -> tu
         past = torch.cat([past[:kept], torch.zeros_like(past[kept:])])
     if "weight_hr" in weights:
         more.append(weights["weight_hr"])
-    each = torch.addmm(bias + past, x.flatten(0, 1), weights["weight_ih"].mT)
     cell = {"RNN_TANH": "tanh", "RNN_RELU": "relu"}.get(layer.mode, layer.mode.lower())
     is_reverse = layer.bidirectional and row % 2 == 1
-    given = (each.unflatten(0, x.shape[:2]), weights["weight_hh"], *states[:1], *more)
-    found = recur(cell, is_reverse, *given)
+    given = (weights["weight_ih"], bias + past, weights["weight_hh"], *states[:1], *more)
+    found = recur(cell, is_reverse, x, *given)
     return found[:2] if layer.mode == "LSTM" else found[:1]
 
 

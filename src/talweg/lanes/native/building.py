@@ -80,6 +80,8 @@ def _register() -> None:
     from torch import Tensor
     from torch.library import register_fake
 
+    from talweg.lanes.operators import recur_back_shapes, recur_shapes
+
     def bmm(a: Tensor, b: Tensor) -> Tensor:
         return a.new_empty(a.shape[0], a.shape[1], b.shape[2])
 
@@ -115,3 +117,5 @@ def _register() -> None:
     register_fake("talweg::convolution_weight", of_weight)
     register_fake("talweg::max_pool", max_pool)
     register_fake("talweg::max_pool_backward", max_pool_backward)
+    register_fake("talweg::recurrence", recur_shapes)
+    register_fake("talweg::recurrence_back", recur_back_shapes)

@@ -5,6 +5,7 @@
 
 #include "convolution.h"
 #include "pooling.h"
+#include "recurrence.h"
 
 namespace {
 
@@ -99,6 +100,101 @@ Tensor max_pool_backward(const Tensor& dy, const Tensor& taps, at::IntArrayRef s
   return dx;
 }
 
+using Tensors = std::vector<Tensor>;
+
+// A recurrent layer's lanes: contiguous tensors of which a lane has a row each.
+float* row(const Tensor& x, int64_t lane) {
+  return const_cast<float*>(x.const_data_ptr<float>()) + lane * x.stride(0);
+}
+
+talweg::Laid laid(const Tensor& x, int64_t lane) { return {row(x, lane), x.stride(1), x.stride(2)}; }
+
+Tensor neighbours(const Tensor& x) { return x.size(3) == 1 || x.stride(3) == 1 ? x : x.contiguous(); }
+
+Tensors contiguous(at::TensorList some) {
+  Tensors found;
+  for (const Tensor& each : some) found.push_back(each.contiguous());
+  return found;
+}
+
+// Of each lane of a recurrent layer: sizes, what it is given, and, in order, what else.
+struct Layer {
+  talweg::Steps steps;
+  Tensor x;
+  Tensors own;  // inputs' weights, bias, recurrent weights, first outputs, more
+
+  Layer(bool reverse, at::TensorList given)
+      : x(neighbours(given[0])), own(contiguous(given.slice(1))) {
+    steps = {x.size(1), x.size(2), x.size(3), own[3].size(2), reverse};
+  }
+
+  talweg::Given given(int64_t l) const {
+    return {laid(x, l), row(own[0], l), row(own[1], l), row(own[2], l), row(own[3], l)};
+  }
+  Tensor room(int64_t n) const { return at::empty({x.size(0), x.size(1), x.size(2), n}, x.options()); }
+
+  template <class One>
+  void each(One one) const {
+    for (int64_t lane = 0; lane < x.size(0); lane++) one(lane);
+  }
+};
+
+Tensors recurrence(std::string_view cell, bool reverse, at::TensorList given) {
+  const Layer layer(reverse, given);
+  const talweg::Steps& s = layer.steps;
+  const Tensor outputs = layer.room(s.units);
+  if (cell == "lstm") {
+    const Tensor cells = layer.room(s.units), gates = layer.room(4 * s.units);
+    const Tensor tops = layer.room(s.units), &first = layer.own[4];
+    layer.each([&](int64_t l) {
+      talweg::Lstm{s, row(outputs, l), row(cells, l), row(gates, l), row(tops, l)}.run(
+          layer.given(l), row(first, l));
+    });
+    const Tensor last = s.times ? cells.select(1, s.at(s.times - 1)) : first;
+    return {outputs, last.clone(at::MemoryFormat::Contiguous), cells, gates, tops};
+  }
+  if (cell == "gru") {
+    const Tensor gates = layer.room(3 * s.units), remembered = layer.room(s.units);
+    layer.each([&](int64_t l) {
+      talweg::Gru{s, row(outputs, l), row(gates, l), row(remembered, l)}.run(layer.given(l),
+                                                                            row(layer.own[4], l));
+    });
+    return {outputs, gates, remembered};
+  }
+  layer.each([&](int64_t l) { talweg::Plain{s, cell == "tanh", row(outputs, l)}.run(layer.given(l)); });
+  return {outputs};
+}
+
+Tensors recurrence_back(std::string_view cell, bool reverse, at::TensorList given,
+                        at::TensorList results, at::TensorList grads) {
+  const Layer layer(reverse, given);
+  const talweg::Steps& s = layer.steps;
+  const Tensors kept = contiguous(results);
+  const Tensor grad = neighbours(grads[0]);
+  Tensors found{layer.room(layer.own[2].size(1))};
+  for (const Tensor& one : layer.own) found.push_back(at::empty(one.sizes(), one.options()));
+  auto to = [&](int64_t l) -> talweg::Gradients {
+    return {row(found[0], l), row(found[1], l), row(found[2], l), row(found[3], l), row(found[4], l)};
+  };
+  if (cell == "lstm") {
+    found[5] = grads[1].clone(at::MemoryFormat::Contiguous);
+    layer.each([&](int64_t l) {
+      talweg::Lstm{s, row(kept[0], l), row(kept[2], l), row(kept[3], l), row(kept[4], l)}.back(
+          layer.given(l), row(layer.own[4], l), laid(grad, l), to(l), row(found[5], l));
+    });
+  } else if (cell == "gru") {
+    layer.each([&](int64_t l) {
+      talweg::Gru{s, row(kept[0], l), row(kept[1], l), row(kept[2], l)}.back(
+          layer.given(l), laid(grad, l), to(l), row(found[5], l));
+    });
+  } else {
+    layer.each([&](int64_t l) {
+      talweg::Plain{s, cell == "tanh", row(kept[0], l)}.back(layer.given(l), laid(grad, l), to(l));
+    });
+  }
+  return found;
+}
+
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(talweg, library) {
@@ -123,6 +219,11 @@ TORCH_LIBRARY_FRAGMENT(talweg, library) {
       "max_pool_backward(Tensor dy, Tensor taps, int[] size, int[] kernel, int[] stride, int[] "
       "padding, int[] dilation) -> Tensor",
       tags);
+  library.def("recurrence(str cell, bool reverse, Tensor[] given) -> Tensor[]", tags);
+  library.def(
+      "recurrence_back(str cell, bool reverse, Tensor[] given, Tensor[] results, Tensor[] grads) -> "
+      "Tensor[]",
+      tags);
 }
 
 TORCH_LIBRARY_IMPL(talweg, CPU, library) {
@@ -132,4 +233,6 @@ TORCH_LIBRARY_IMPL(talweg, CPU, library) {
   library.impl("convolution_weight", convolution_weight);
   library.impl("max_pool", max_pool);
   library.impl("max_pool_backward", max_pool_backward);
+  library.impl("recurrence", recurrence);
+  library.impl("recurrence_back", recurrence_back);
 }

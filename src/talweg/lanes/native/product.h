@@ -53,6 +53,12 @@ inline Vector load(const float* from, int64_t count) {
 #endif
 }
 
+// The same of a count that is often WIDTH.
+inline Vector part(const float* from, int64_t n) { return n == WIDTH ? load(from) : load(from, n); }
+inline void put(float* to, Vector value, int64_t n) {
+  n == WIDTH ? store(to, value) : store(to, value, (int)n);
+}
+
 // Elements of x and y, which follow each other, at these places.
 inline Vector shuffled(Vector x, Vector y, Places places) {
 #if defined(__clang__)
@@ -82,8 +88,9 @@ struct Rows {
 // R rows by C vectors of C, the last of them `last` columns wide; C's rows are `c_row` apart.
 template <int R, int C, class Right>
 inline void tile(int64_t k, Matrix a, Right b, float* c, int64_t c_row, int last, bool add) {
-  Vector sum[R][C];
+  Vector sum[R][C];  // loops over it are unrolled, so that it never is in memory
   const float* left[R];
+#pragma GCC unroll 16
   for (int i = 0; i < R; i++) {
     left[i] = a.at(i, 0);
     for (int j = 0; j < C; j++) sum[i][j] = Vector{};
@@ -91,21 +98,25 @@ inline void tile(int64_t k, Matrix a, Right b, float* c, int64_t c_row, int last
   for (int64_t p = 0; p < k; p++) {
     Vector right[C];
     for (int j = 0; j < C; j++) right[j] = load(b.at(p) + j * WIDTH);
+#pragma GCC unroll 16
     for (int i = 0; i < R; i++) {
-      const Vector one = Vector{} + left[i][p * a.column];
+      const Vector one = left[i][p * a.column] - Vector{};  // 0 + x is not x where that is −0
       for (int j = 0; j < C; j++) sum[i][j] += one * right[j];
     }
   }
+  if (add) {
+#pragma GCC unroll 16
+    for (int i = 0; i < R; i++) {
+      const float* to = c + i * c_row;
+      for (int j = 0; j < C - 1; j++) sum[i][j] += load(to + j * WIDTH);
+      sum[i][C - 1] += part(to + (C - 1) * WIDTH, last);
+    }
+  }
+#pragma GCC unroll 16
   for (int i = 0; i < R; i++) {
     float* to = c + i * c_row;
-    for (int j = 0; j < C - 1; j++, to += WIDTH) store(to, add ? load(to) + sum[i][j] : sum[i][j]);
-    if (last == WIDTH) {
-      store(to, add ? load(to) + sum[i][C - 1] : sum[i][C - 1]);
-    } else {
-      Vector before{};
-      if (add) std::memcpy(&before, to, last * sizeof(float));
-      store(to, before + sum[i][C - 1], last);
-    }
+    for (int j = 0; j < C - 1; j++) store(to + j * WIDTH, sum[i][j]);
+    put(to + (C - 1) * WIDTH, sum[i][C - 1], last);
   }
 }
 
@@ -187,6 +198,21 @@ inline void pack(int64_t k, Matrix b, int64_t first, int64_t count, float* to) {
   }
   for (int64_t p = 0; p < k; p++)
     for (int64_t j = 0; j < count; j++) to[p * PANEL + j] = *b.at(p, first + j);
+}
+
+// All of B, panel by panel, for products of which it is the right side time and again.
+inline int64_t packed_size(int64_t k, int64_t n) { return k * ((n + PANEL - 1) / PANEL * PANEL); }
+
+inline void pack(int64_t k, int64_t n, Matrix b, float* to) {
+  for (int64_t first = 0; first < n; first += PANEL, to += k * PANEL)
+    pack(k, b, first, std::min<int64_t>(PANEL, n - first), to);
+}
+
+// C = A · B, or C += A · B, of a B that was packed.
+inline void product(int64_t m, int64_t n, int64_t k, Matrix a, const float* packed, float* c,
+                    int64_t c_row, bool add = false) {
+  for (int64_t first = 0; first < n; first += PANEL, packed += k * PANEL)
+    panel(m, std::min<int64_t>(PANEL, n - first), k, a, Rows{packed, PANEL}, c + first, c_row, add);
 }
 
 // C = A · B, or C += A · B.

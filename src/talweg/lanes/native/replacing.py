@@ -13,6 +13,8 @@ from torch._inductor import inductor_prims
 from torch._inductor.custom_graph_pass import CustomGraphPass, get_hash_for_files
 from torch.fx import Graph, Node
 
+from talweg.lanes.operators import RECUR, RECUR_BACK
+
 aten: Any = torch.ops.aten
 POOL: Any = inductor_prims._low_memory_max_pool_with_offsets  # pyright: ignore[reportPrivateUsage]
 INDICES: Any = inductor_prims._low_memory_max_pool_offsets_to_indices  # pyright: ignore[reportPrivateUsage]
@@ -23,9 +25,9 @@ REPEATS = 5
 class Replace(CustomGraphPass):
     """A pass over a graph that is about to be compiled.
 
-    Batched products and grouped convolutions in float32 on a processor are timed with made-up
-    numbers, by torch and by our operators, and the faster one stays. Compiled programs are cached
-    on disk, and with them the choice: the same call gives the same numbers from then on.
+    Batched products, grouped convolutions and recurrent layers in float32 on a processor are timed
+    with made-up numbers, by torch and by our operators, and the faster one stays. Compiled programs
+    are cached on disk, and with them the choice: the same call gives the same numbers from then on.
     """
 
     def __call__(self, graph: Graph) -> None:
@@ -62,7 +64,8 @@ def _like(node: Any) -> Tensor:
     """A tensor of made-up numbers, laid out as a node's will be."""
     value = node.meta["val"]
     draw = torch.Generator().manual_seed(0)  # not the numbers that lanes are to draw
-    return torch.empty_strided(value.shape, value.stride()).normal_(generator=draw)
+    room = torch.empty_strided(value.shape, value.stride()).untyped_storage().nbytes() // 4
+    return torch.empty(room).normal_(generator=draw).as_strided(value.shape, value.stride())
 
 
 def _seconds(call: Callable[[], object]) -> float:
@@ -211,10 +214,26 @@ def _convolution_backward(graph: Graph, node: Node) -> None:
             node.args = (*node.args[:10], left)
 
 
+def _recurrence(graph: Graph, node: Node) -> None:
+    """A recurrent layer, forward or backward, but for LSTMs with projected outputs."""
+    cell, reverse, *groups = node.args
+    given: Any = groups[0]
+    if (cell == "lstm" and len(given) > 6) or given[0].meta["val"].dim() != 4:
+        return
+    is_back = len(groups) > 1
+    ours: Any = (torch.ops.talweg.recurrence, torch.ops.talweg.recurrence_back)[is_back].default
+    theirs: Any = node.target
+    tensors = [[_like(each) for each in group] for group in groups]  # type: ignore[union-attr]
+    if _is_faster(lambda: ours(cell, reverse, *tensors), lambda: theirs(cell, reverse, *tensors)):
+        _put(graph, node, ours, node.args)
+
+
 REPLACEMENTS: dict[Any, Callable[[Graph, Node], None]] = {
     aten.bmm.default: _product,
     POOL: _max_pool,
     aten.scatter_add.default: _max_pool_backward,
     aten.convolution.default: _convolution,
     aten.convolution_backward.default: _convolution_backward,
+    RECUR: _recurrence,
+    RECUR_BACK: _recurrence,
 }
