@@ -5,6 +5,7 @@ from talweg.core.contract import check_promises
 from talweg.core.errors import UserError, choose, is_finite, nearest, whole_number
 from talweg.core.fields import check_flag, check_number, hyper, option
 from talweg.core.files import page_around, write_atomically, write_file, write_page
+from talweg.core.importing import from_file
 from talweg.core.memory import in_bytes, is_out_of_memory, memory_size, usable_memory
 from talweg.core.registry import Registry
 from talweg.core.rule import Rule, Scalar, Scalars, State, largest, shares, stack, switch
@@ -26,6 +27,7 @@ __all__ = [
     "choose",
     "counted",
     "first_line",
+    "from_file",
     "hyper",
     "in_bytes",
     "is_finite",

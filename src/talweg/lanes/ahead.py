@@ -11,7 +11,7 @@ from talweg.core import UserError
 from talweg.data import BatchOrder, Samples, Stored
 from talweg.data.inputs import X
 from talweg.lanes.feed import BLOCK, Batch, Feed, FromSamples, pick
-from talweg.lanes.plan import Lane, seeds_among
+from talweg.lanes.plan import Lane, by_seeds
 
 AHEAD_BYTES = 8_000_000
 """What is read at once of batches, about; as much again is learned from meanwhile."""
@@ -32,7 +32,7 @@ class FromStored(FromSamples):
     def __init__(self, samples: Samples, batch_size: int | None, drop_last: bool) -> None:
         super().__init__(samples, batch_size, drop_last)
         assert isinstance(samples.x, Stored)
-        if self.batch == len(samples) and len(samples) * _row_bytes(samples.x) > AHEAD_BYTES:
+        if self.batch == len(samples) and len(samples) * row_bytes(samples.x) > AHEAD_BYTES:
             raise UserError(
                 f"the data is read from disk batch by batch, and a batch of all {len(samples):,} "
                 f"samples is too much for the memory allowed: give a batch_size"
@@ -40,10 +40,7 @@ class FromStored(FromSamples):
 
     def together(self, packs: Sequence[Sequence[Lane]]) -> list[list[Sequence[Lane]]]:
         """See `Supply.together`: lanes of the same seeds."""
-        found: dict[tuple[int, ...], list[Sequence[Lane]]] = {}
-        for pack in packs:
-            found.setdefault(tuple(seeds_among(pack)), []).append(pack)
-        return list(found.values())
+        return by_seeds(packs)
 
     def feed(self, seeds: Sequence[int]) -> Feed:
         """See `Supply.feed`."""
@@ -78,8 +75,7 @@ class _Ahead:
         self._x, self._y = samples.x, samples.y
         self._orders = orders
         self._epoch = orders[0].steps_per_epoch
-        step_bytes = len(orders) * orders[0].batch_size * _row_bytes(samples.x)
-        self._length = min(max(AHEAD_BYTES // step_bytes, 1), BLOCK)
+        self._length = steps_ahead(len(orders) * orders[0].batch_size * row_bytes(samples.x))
         self._pool = ThreadPoolExecutor(1)
         self._coming: tuple[int, Future[_Block]] | None = None
         self._block = _Block(0, [], [])
@@ -143,5 +139,13 @@ def slices(samples: Samples, rows: int) -> Iterator[tuple[X, Tensor]]:
             yield found, samples.y[part]
 
 
-def _row_bytes(x: Stored) -> int:
-    return x.shape[1:].numel() * x.dtype.itemsize
+def row_bytes(x: X | Stored) -> int:
+    """What a sample takes."""
+    if isinstance(x, Stored):
+        return x.shape[1:].numel() * x.dtype.itemsize
+    return x.nbytes // len(x)
+
+
+def steps_ahead(step_bytes: int) -> int:
+    """How many steps are made ready at once, of which each takes so much."""
+    return min(max(AHEAD_BYTES // max(step_bytes, 1), 1), BLOCK)

@@ -19,6 +19,7 @@ from talweg.core import (
 from talweg.data import Samples, Stored, Stream
 from talweg.data.inputs import X, shown
 from talweg.lanes.ahead import FromStored
+from talweg.lanes.augment import Augment, Augmented, augmentation_of
 from talweg.lanes.checks import classes_of, fitting_loss
 from talweg.lanes.choosing import Timing, choose_width, remembered, why_serial
 from talweg.lanes.compiling import Compiler, keep_freed_memory, worth_compiling
@@ -61,6 +62,7 @@ class Engine:
         say: Told what the engine decides, one line each.
         memory: What lanes may take on the device, without PyTorch itself; None for 80% of what is
             free there when they begin.
+        augment: Changes the inputs of training batches; None to take them as they are.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Engine:
         lane_steps: int | None,
         say: Callable[[str], None],
         memory: str | int | None = None,
+        augment: Augment | None = None,
     ) -> None:
         self._memory = None if memory is None else memory_size(memory)
         if strategy not in STRATEGIES:
@@ -89,7 +92,7 @@ class Engine:
         self._starts: dict[int, Start] = {}
         self.module = self._build(0)
         self.layout = layout_of(self.module)
-        self._supply = self._supplied(samples, batch_size, drop_last)
+        self._supply = self._supplied(samples, batch_size, drop_last, augment)
         self.samples, self.batch = self._supply.samples, self._supply.batch
         self.epoch_steps = self._supply.epoch_steps
         self.loss = fitting_loss(loss, self.module, self.samples)
@@ -334,12 +337,20 @@ class Engine:
         return module
 
     def _supplied(
-        self, samples: Samples | Stream, batch_size: int | None, drop_last: bool
+        self,
+        samples: Samples | Stream,
+        batch_size: int | None,
+        drop_last: bool,
+        augment: Augment | None,
     ) -> Supply:
+        augmentation = augmentation_of(augment)
         if isinstance(samples, Stream):
+            if augmentation is not None:
+                raise UserError("a stream is not augmented: have it give samples that are")
             return FromStream(samples, batch_size, drop_last, self._cast)
-        supply = FromStored if isinstance(samples.x, Stored) else FromSamples
-        return supply(self._cast(samples), batch_size, drop_last)
+        kind = FromStored if isinstance(samples.x, Stored) else FromSamples
+        supply = kind(self._cast(samples), batch_size, drop_last)
+        return Augmented(supply, augmentation, self.device) if augmentation else supply
 
     def _cast(self, samples: Samples) -> Samples:
         return cast(samples, self.layout.dtype, self.device)
