@@ -13,10 +13,11 @@ from tests.lanes.common import needs_compiler, small, start
 from torch import Tensor, nn
 
 from talweg import lanes, rules
-from talweg.core import UserError
+from talweg.core import UserError, redrawn
 from talweg.data import BatchOrder, Samples
 from talweg.lanes import ahead, augmentation_of
-from talweg.lanes.noise import redrawn
+from talweg.lanes.augment import Augmentation, Augmented
+from talweg.lanes.feed import FromSamples
 
 RULES = ["adam", "sgd", "sgd", "momentum", "adam"]
 SEEDS = [0, 0, 1, 1, 2]
@@ -55,8 +56,8 @@ def test_each_batch_of_a_seed_is_augmented_once_for_all_its_lanes(data, strategy
     calls = seen.given[1:]  # the first tries it on a few samples
     assert len(calls) == len(wanted)
     assert {each.numpy().tobytes() for each in calls} == {w.numpy().tobytes() for w in wanted}
-    made = {each.numpy().tobytes() for each in seen.made}
-    assert len(made) == len(seen.made)
+    drew = {float((made - given)[0, 0]) for made, given in zip(seen.made, seen.given, strict=True)}
+    assert len(drew) == len(seen.made)  # each from numbers of its own
 
 
 @pytest.mark.parametrize("strategy", ["stacked", "serial"])
@@ -189,6 +190,15 @@ def test_all_samples_may_be_one_batch(data):
     run = train(data, seen, batch_size=None, epochs=None, steps=3, strategy="stacked")
     assert [len(each) for each in seen.given[1:]] == [100] * 9
     assert set(run.status) == {"ok"}
+
+
+def test_few_batches_are_held_at_a_time(data, monkeypatch):
+    x, y = data
+    for most, steps in ((1, 1), (3 * 2 * 16 * 6 * 4, 3), (10**9, 50)):
+        monkeypatch.setattr(ahead, "AHEAD_BYTES", most)
+        supply = FromSamples(Samples(x, y), 16, drop_last=False)
+        feed = Augmented(supply, Augmentation("noisy", noisy), x.device).feed([4, 7])
+        assert len(feed.block(0, 50)) == steps
 
 
 class Two(nn.Module):

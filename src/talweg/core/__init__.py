@@ -2,6 +2,7 @@
 
 from talweg.core.compiling import Compiled, missing_compiler
 from talweg.core.contract import check_promises
+from talweg.core.draws import redrawn, to_be_drawn
 from talweg.core.errors import UserError, choose, is_finite, nearest, whole_number
 from talweg.core.fields import check_flag, check_number, hyper, option
 from talweg.core.files import page_around, write_atomically, write_file, write_page
@@ -40,10 +41,12 @@ __all__ = [
     "option",
     "page_around",
     "parse_call",
+    "redrawn",
     "shares",
     "split_calls",
     "stack",
     "switch",
+    "to_be_drawn",
     "usable_memory",
     "whole_number",
     "write_atomically",

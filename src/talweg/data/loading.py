@@ -21,6 +21,7 @@ from talweg.data.memory import (
     is_stream,
     refuse_several,
 )
+from talweg.data.on_demand import from_large_dataset
 from talweg.data.raw import Raw, from_matrix
 from talweg.data.room import allowed_memory, give_back
 from talweg.data.samples import Samples
@@ -56,7 +57,7 @@ def load(
               or int64, and arrays of signed integers with more than two dimensions, are indices
               (tokens): they stay integers and are never scaled;
             - a data frame with a target column;
-            - a map-style PyTorch data set of ``(x, y)``, which is read once;
+            - a map-style PyTorch data set of ``(x, y)``, which is read once where it fits;
             - `Samples`, or `Data`, which is returned as it is.
         target: The target's column (or array) where the source does not say.
         kind: ``"classification"`` or ``"regression"``; None decides by the target: text,
@@ -66,9 +67,9 @@ def load(
             ``"error"``: none are allowed. None is ``"median"`` for tables (.csv, .tsv, .parquet,
             data frames), ``"error"`` for the rest.
         memory: What the process may take in all, in bytes or as ``"1.5G"``; None for 80% of what
-            is free. Parquet and .npy files that would take more are read in pieces, and what does
-            not fit even as float32 stays on disk, from where batches are read; medians and
-            categories are then those of up to 100,000 rows.
+            is free. Parquet and .npy files and data sets that would take more are read in pieces,
+            and what does not fit even as float32 stays on disk, from where batches are read;
+            medians and categories are then those of up to 100,000 rows.
 
     Raises:
         UserError: If the source cannot be found, read or used, in one line. Rows and columns are
@@ -114,7 +115,7 @@ def _read(source: Any, target: str | int | None, memory: int) -> Raw:
         large = is_large(x, memory)
         return from_large_pair(x, y, name, memory) if large else from_pair(x, y, name)
     if isinstance(source, Dataset):
-        return from_dataset(source)
+        return from_large_dataset(source, memory) or from_dataset(source)
     if isinstance(source, DataLoader):
         raise UserError("data must be a data set, not a DataLoader: give its .dataset")
     if is_stream(source):

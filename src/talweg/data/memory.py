@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from talweg.core import UserError, first_line
+from talweg.core import UserError
 from talweg.data.columns import Column, column_of
+from talweg.data.datasets import check_map_style, class_names, pair_of, readable
 from talweg.data.inputs import Inputs
 from talweg.data.raw import Raw, fields_of, floats, from_columns, named_columns
 from talweg.data.table import Features
@@ -95,14 +96,12 @@ def from_dataset(dataset: Dataset[Any]) -> Raw:
     """A map-style data set of PyTorch, read once from first to last."""
     x, y = tensors_of(dataset)
     refuse_several(x, y)
-    names: Any = getattr(dataset, "classes", None)
-    is_named = isinstance(names, (list, tuple)) and all(isinstance(word, str) for word in names)
     features, notes = _features(x)
     return Raw(
         type(dataset).__name__,
         features,
         target_of(y),
-        classes=tuple(names) if is_named else (),
+        classes=class_names(dataset),
         notes=notes,
     )
 
@@ -115,31 +114,17 @@ def tensors_of(
     Raises:
         UserError: If its length is unknown or 0, or its samples are not pairs that can be stacked.
     """
-    if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
-        raise UserError(
-            f"the data set must be map-style, with a length, got {type(dataset).__name__}: "
-            f"collect its samples first, as (X, y), or learn from it as it arrives by "
-            f"talweg.lanes.train"
-        )
-    if len(dataset) == 0:  # type: ignore[arg-type]
-        raise UserError("the data set is empty")
+    check_map_style(dataset)
     # A generator of its own, so that reading does not advance the user's random numbers.
     loader = DataLoader(dataset, batch_size=256, generator=torch.Generator())
     xs: list[Any] = []
     ys: list[Tensor] = []
-    try:
+    with readable():
         for batch in loader:
-            if not isinstance(batch, (list, tuple)):
-                raise TypeError(f"got {type(batch).__name__}")
-            x, y = batch
+            x, y = pair_of(batch)
             xs.append(x)
             ys.append(y)
         return _joined(xs), torch.cat(ys)
-    except (TypeError, ValueError, RuntimeError, KeyError, AttributeError) as error:
-        raise UserError(
-            f"the data set must yield (x, y) pairs of numbers or tensors of one shape, or "
-            f"((a, b), y) or ({{name: a}}, y) for several inputs: {first_line(error)}"
-        ) from None
 
 
 def _joined(parts: Sequence[Any]) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talweg.core import UserError, choose
+from talweg.data.stored import Source
 
 KINDS = ("classification", "regression")
 
@@ -70,6 +71,7 @@ class Scan:
         memory: The bytes that the whole process may take.
         rows: Those that are used, ascending; None for all.
         missing: ``"median"`` or ``"error"``; see `talweg.data.load`.
+        source: Where the same rows can be had in any order; None if there is no such place.
     """
 
     read: Callable[[int], Iterator[Held]]
@@ -78,6 +80,7 @@ class Scan:
     memory: int
     rows: NDArray[np.int64] | None = None
     missing: str = "median"
+    source: Source | None = None
 
     def take(self, rows: NDArray[np.int64]) -> "Scan":
         """Some of the rows, ascending."""

@@ -8,12 +8,11 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from talweg.core import UserError, first_line, from_file
+from talweg.core import UserError, first_line, from_file, redrawn
 from talweg.data import Inputs
 from talweg.data.inputs import X, shown, stack
 from talweg.lanes.ahead import row_bytes, steps_ahead
 from talweg.lanes.feed import Batch, Feed, Supply
-from talweg.lanes.noise import redrawn
 from talweg.lanes.plan import Lane, by_seeds
 
 TRIED = 8

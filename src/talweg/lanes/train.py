@@ -182,7 +182,7 @@ def train(
         all_seeds,
         total,
         schedules,
-        held_out(evaluate, engine.samples, engine.classes),
+        held_out(evaluate, engine.samples, engine.classes, memory),
         fitting(metrics, engine.samples),
         read_every=None if read_every is None else whole_number("read_every", read_every),
     )
