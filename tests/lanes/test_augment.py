@@ -312,6 +312,21 @@ def test_gradients_are_not_taken_through_the_function(data):
     assert layer.weight.grad is None
 
 
+def test_what_comes_back_may_lie_anywhere_in_memory(data):
+    def turned(x: Tensor) -> Tensor:
+        with torch.enable_grad():
+            return x.t().contiguous().requires_grad_().t()
+
+    ours, theirs = (train(data, augment, strategy="stacked") for augment in (turned, lambda x: x))
+    assert torch.equal(ours.losses, theirs.losses)
+    supply = FromSamples(Samples(*data), 16, drop_last=False)
+    feed = Augmented(supply, Augmentation("turned", turned), data[0].device).feed([0, 1])
+    x, _ = feed.block(0, 1)[0](torch.tensor([1, 0, 1]))
+    assert x.shape == (3, 16, 6)
+    assert x.is_contiguous()
+    assert not x.requires_grad
+
+
 def test_names(tmp_path: Path):
     (tmp_path / "own.py").write_text("def flip(x):\n    return x.flip(1)\n")
     assert augmentation_of(f"{tmp_path / 'own.py'}:flip").name == "flip"

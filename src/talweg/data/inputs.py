@@ -107,14 +107,18 @@ def each(x: X, change: Callable[[Tensor], Tensor]) -> X:
 
 
 def stack(parts: Sequence[X]) -> X:
-    """Inputs of one kind, in a new first dimension."""
+    """Inputs of one kind, contiguous in a new first dimension."""
+
+    def stacked(values: Sequence[Tensor]) -> Tensor:
+        return torch.stack([each.contiguous() for each in values])
+
     first = parts[0]
     if isinstance(first, Tensor):
-        return torch.stack([part for part in parts if isinstance(part, Tensor)])
+        return stacked([part for part in parts if isinstance(part, Tensor)])
     all_of = [part for part in parts if isinstance(part, Inputs)]
     return Inputs(
-        tuple(torch.stack(own) for own in zip(*(part.positional for part in all_of), strict=True)),
-        {name: torch.stack([part.named[name] for part in all_of]) for name in first.named},
+        tuple(stacked(own) for own in zip(*(part.positional for part in all_of), strict=True)),
+        {name: stacked([part.named[name] for part in all_of]) for name in first.named},
     )
 
 

@@ -135,7 +135,7 @@ class _Changed:
     def block(self, first: int, most: float) -> list[Batch]:
         """See `Feed.block`."""
         batches = self._feed.block(first, min(most, self._most))
-        with redrawn(self._device) as begin:
+        with redrawn(self._device) as begin, torch.no_grad():
             return [self._batch(first + i, batch, begin) for i, batch in enumerate(batches)]
 
     def _batch(self, step: int, batch: Batch, begin: Callable[..., None]) -> Batch:
