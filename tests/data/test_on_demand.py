@@ -65,6 +65,12 @@ class Numbers(Decoded):
         return 1e6 + row % 11 if row else 1e12, row % 3
 
 
+def full_disk(free: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves so many bytes free, or what there is."""
+    if free is not None:
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(free, 0, free))
+
+
 def net() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(36, 8), nn.Tanh(), nn.Linear(8, 3))
 
@@ -161,26 +167,31 @@ def test_what_samples_draw_is_the_same_every_time_and_moves_no_generator(strateg
     assert runs[2].losses[:, 0].tolist() == runs[0].losses[:, 0].tolist()
 
 
-def test_a_comparison_prepares_them_in_pieces(tmp_path: Path):
+@pytest.mark.parametrize("free", [10, None])
+def test_a_comparison_prepares_them_in_pieces(tmp_path: Path, free, monkeypatch):
+    full_disk(free, monkeypatch)
+    data = Decoded()
     whole, pieces = (
         talweg.compare(
-            net, Decoded(), rules=["sgd", "adam"], lrs=[0.01, 0.1], seeds=2, tune_seeds=1,
+            net, given, rules=["sgd", "adam"], lrs=[0.01, 0.1], seeds=2, tune_seeds=1,
             epochs=2, memory=memory, out=tmp_path / str(memory), progress=False,
         )
-        for memory in (None, LITTLE)
+        for memory, given in ((None, Decoded()), (LITTLE, data))
     )  # fmt: skip
-    assert "read from disk batch by batch" in str(pieces.record["data"]["notes"])
+    where = "the data set" if free else "disk"
+    assert f"read from {where} batch by batch" in str(pieces.record["data"]["notes"])
     assert pieces.record["data"]["classes"] == list(Decoded.classes)
     for ours, theirs in zip(pieces.ranking, whole.ranking, strict=True):
         assert ours.name == theirs.name
         assert ours.score == pytest.approx(theirs.score, abs=1e-6)
+    training, seeds, epochs = 72, 1 + 2, 2
+    assert (len(data.read) > 2 * COUNT + seeds * epochs * training) == bool(free)
 
 
 @pytest.mark.parametrize("kind", [Decoded, Bytes, Indices, Numbers])
 @pytest.mark.parametrize("free", [10, None])
 def test_a_comparison_gets_the_same_parts(kind, free, monkeypatch):
-    if free is not None:
-        monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(free, 0, free))
+    full_disk(free, monkeypatch)
     data = kind()
     whole, pieces = split(load(kind())), split(load(data, memory=TINY))
     where = "the disk: it is read from the data set" if free else "allowed: it is read from disk"
@@ -196,7 +207,7 @@ def test_a_comparison_gets_the_same_parts(kind, free, monkeypatch):
 
 
 def test_rows_that_are_left_out_are_not_read_for_others(monkeypatch):
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 0, 10))
+    full_disk(10, monkeypatch)
 
     class Unknown(Decoded):
         def __getitem__(self, row: int) -> tuple[Any, float]:
