@@ -73,6 +73,25 @@ def test_json_is_all_that_standard_output_holds(tmp_path: Path):
     assert (tmp_path / result["report"]).is_file()
 
 
+def test_an_augmentation_comes_from_a_file(tmp_path: Path):
+    (tmp_path / "own.py").write_text(
+        "import torch\ndef jitter(x):\n    return x + torch.randn_like(x)\n"
+    )
+    words = ["--augment", "own.py:jitter", "--json"]
+    done = run("compare", "iris", *QUICK, *words, "--out", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "run" / "study.json").read_text())
+    assert record["asked"]["augment"] == "jitter"
+    words = ["--steps", "10", "--seeds", "2", "--quiet"]
+    found = [
+        run("find-lr", "iris", *words, "--augment", f"own.py:{name}", cwd=tmp_path)
+        for name in ("jitter", "jotter")
+    ]
+    assert found[0].returncode == 0, found[0].stderr
+    assert found[1].returncode == 2
+    assert "unknown function in own.py 'jotter'; did you mean 'jitter'?" in found[1].stderr
+
+
 def test_a_dry_run_says_what_would_be_trained_and_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

@@ -40,3 +40,23 @@ def test_the_same_path(build: object, strategy: str, compiled: bool):
     torch.testing.assert_close(
         ours.losses[[0, 1, 3, 4]], theirs.losses[[0, 1, 3, 4]], rtol=1e-8, atol=1e-10
     )
+
+
+@pytest.mark.parametrize("strategy", ["stacked", "serial"])
+def test_batches_are_augmented_by_draws_of_their_own(strategy: str):
+    def noisy(x: torch.Tensor) -> torch.Tensor:
+        assert x.is_cuda
+        return x + 0.1 * torch.randn_like(x)
+
+    x = torch.randn(60, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    before = torch.cuda.get_rng_state()
+    runs = [
+        lanes.train(
+            perceptron, (x, x.argmax(1) % 3), ["sgd", "adam"], [0, 1], steps=10, batch_size=20,
+            strategy=strategy, device="cuda", augment=augment,
+        )
+        for augment in (noisy, noisy, None)
+    ]  # fmt: skip
+    assert torch.equal(torch.cuda.get_rng_state(), before)
+    assert torch.equal(runs[0].losses, runs[1].losses)
+    assert not torch.allclose(runs[0].losses, runs[2].losses)

@@ -293,9 +293,9 @@ def test_compiled_lanes_learn_the_same():
 
 @needs_compiler
 def test_a_stream_of_unknown_length_is_compiled_once_that_pays(monkeypatch: pytest.MonkeyPatch):
-    from talweg.lanes import engine
+    from talweg.lanes import strategy
 
-    monkeypatch.setattr(engine, "worth_compiling", lambda *_: 4 * 20)
+    monkeypatch.setattr(strategy, "worth_compiling", lambda *_: 4 * 20)
     for count, compiled in ((20, False), (40, True)):
         run = lanes.train(small, some(count * 4), CHOSEN, SEEDS, batch_size=4)
         assert run.notes[0] == "lanes are stacked, 4 at a time, compiled once that pays"

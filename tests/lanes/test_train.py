@@ -284,9 +284,9 @@ def test_compiled_lanes_give_the_same_path_and_never_recompile_for_a_rate(
 def test_without_a_compiler_one_line_says_so(
     data: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
 ):
-    from talweg.lanes import engine
+    from talweg.lanes import strategy
 
-    monkeypatch.setattr(engine, "missing_compiler", lambda: "no C++ compiler")
+    monkeypatch.setattr(strategy, "missing_compiler", lambda: "no C++ compiler")
     run = lanes.train(small, data, ["sgd"], steps=3, compile=True)
     assert run.notes == (
         "running uncompiled: no C++ compiler found",

@@ -276,3 +276,14 @@ def test_the_command_tells_what_ctrl_c_left(monkeypatch, capsys):
         main()
     assert ended.value.code == 130
     assert capsys.readouterr() == ("", "talweg: interrupted\n")
+
+
+def test_training_batches_may_be_augmented():
+    def doubled(x: torch.Tensor) -> torch.Tensor:
+        return 2 * x
+
+    x, y = quadratic()
+    asked = {"lrs": [0.001, 0.01, 0.1], "seeds": 2, "steps": 20, "progress": False}
+    ours = find_lr(linear, (x, y), "sgd", augment=doubled, **asked)
+    theirs = find_lr(linear, (2 * x, y), "sgd", **asked)
+    assert ours.losses == theirs.losses

@@ -334,3 +334,32 @@ def test_bad_input_is_one_line_and_writes_nothing(
         talweg.compare(**arguments)
     assert "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_training_batches_are_augmented_and_the_study_says_by_what(tmp_path: Path):
+    def jittered(x: Tensor) -> Tensor:
+        sizes.append(len(x))
+        return x + 0.5 * torch.randn_like(x)
+
+    sizes: list[int] = []
+    plain, study, again = (
+        talweg.compare("mlp", "wine", out=tmp_path / str(run), augment=augment, **QUICK)
+        for run, augment in enumerate((None, jittered, jittered))
+    )
+    train, seeds, batches = study.record["data"]["train"], 2 + 2, 2
+    assert sum(sizes) == 2 * (seeds * QUICK["epochs"] * train + 8)  # 8 beforehand, to try it
+    assert len(sizes) == 2 * (seeds * QUICK["epochs"] * batches + 1)
+    assert study.record["asked"]["augment"] == "jittered"
+    assert plain.record["asked"]["augment"] is None
+    assert [row.scores for row in again.ranking] == [row.scores for row in study.ranking]
+    losses = [each.metrics.column("value").to_pylist() for each in (plain, study, again)]
+    assert losses[0] != losses[1] == losses[2]
+    told = "Augmentation: jittered changed every training batch"
+    assert told in (study.folder / "report.html").read_text()
+    assert "Augmentation" not in (plain.folder / "report.html").read_text()
+
+
+def test_a_function_that_does_not_fit_is_refused_before_anything_is_written(tmp_path: Path):
+    with pytest.raises(talweg.UserError, match=r"augment \(<lambda>\) must give what it gets"):
+        talweg.compare("mlp", "wine", out=tmp_path / "run", augment=lambda x: x[:1], **QUICK)
+    assert not (tmp_path / "run").exists()

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from talweg.cli.forecasting import show_forecast
-from talweg.cli.options import MEMORY, batch, numbers, subject_of, whole_numbers
+from talweg.cli.options import AUGMENT, MEMORY, batch, numbers, subject_of, whole_numbers
 from talweg.cli.ranking import as_values, show
 from talweg.core import UserError, split_calls
 from talweg.study import forecast, prepare, run
@@ -100,6 +100,7 @@ def compare(
         str | None,
         typer.Option(help=MEMORY),
     ] = None,
+    augment: Annotated[str | None, typer.Option(help=AUGMENT)] = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Only say what would be trained, its memory and its time."),
@@ -141,6 +142,7 @@ def compare(
         fractions=None if fractions is None else numbers("fractions", fractions),
         prune=prune,
         memory=memory,
+        augment=augment,
     )
     if dry_run:
         expected = forecast(prepared)

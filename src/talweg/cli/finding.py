@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from talweg.cli.options import MEMORY, batch, numbers, subject_of
+from talweg.cli.options import AUGMENT, MEMORY, batch, numbers, subject_of
 from talweg.rates import FoundRate, find_lr
 from talweg.study import words
 
@@ -42,6 +42,7 @@ def find(
         str | None,
         typer.Option(help=MEMORY),
     ] = None,
+    augment: Annotated[str | None, typer.Option(help=AUGMENT)] = None,
     out: Annotated[str | None, typer.Option(help="Draw it: an HTML file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
@@ -62,6 +63,7 @@ def find(
         target=target,
         strategy=strategy,
         memory=memory,
+        augment=augment,
     )
     if as_json:
         typer.echo(json.dumps(_plain(found), indent=1, allow_nan=False))

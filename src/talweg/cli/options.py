@@ -8,6 +8,8 @@ MEMORY = (
     "others. Default: 80% of what is free."
 )
 
+AUGMENT = "A function that changes the inputs of training batches at random, as file.py:name."
+
 
 def subject_of(command: str, subject: str, model: str | None, data: str | None) -> tuple[str, str]:
     """``(model, data)`` from the argument, which may be either, and the two options.

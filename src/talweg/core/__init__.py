@@ -2,9 +2,11 @@
 
 from talweg.core.compiling import Compiled, missing_compiler
 from talweg.core.contract import check_promises
+from talweg.core.draws import redrawn, to_be_drawn
 from talweg.core.errors import UserError, choose, is_finite, nearest, whole_number
 from talweg.core.fields import check_flag, check_number, hyper, option
 from talweg.core.files import page_around, write_atomically, write_file, write_page
+from talweg.core.importing import from_file
 from talweg.core.memory import in_bytes, is_out_of_memory, memory_size, usable_memory
 from talweg.core.registry import Registry
 from talweg.core.rule import Rule, Scalar, Scalars, State, largest, shares, stack, switch
@@ -26,6 +28,7 @@ __all__ = [
     "choose",
     "counted",
     "first_line",
+    "from_file",
     "hyper",
     "in_bytes",
     "is_finite",
@@ -38,10 +41,12 @@ __all__ = [
     "option",
     "page_around",
     "parse_call",
+    "redrawn",
     "shares",
     "split_calls",
     "stack",
     "switch",
+    "to_be_drawn",
     "usable_memory",
     "whole_number",
     "write_atomically",

@@ -14,10 +14,12 @@ from talweg.data.inputs import Inputs, Key, label
 from talweg.data.loading import load
 from talweg.data.mapped import is_too_large, stored_of
 from talweg.data.memory import are_indices, array_of, is_frame, is_pair
+from talweg.data.on_demand import Decoded, OnDemand, is_beyond
 from talweg.data.room import allowed_memory
 from talweg.data.samples import OneInput, Samples
 from talweg.data.several import are_several, inputs_in
 from talweg.data.splits import everything
+from talweg.data.stored import Stored
 
 
 def as_samples(
@@ -35,6 +37,9 @@ def as_samples(
     its arguments from a mapping, ``({"ids": a, "mask": b}, y)``; samples of a data set likewise.
     Among several, all signed integers are indices, and true/false stays as it is.
 
+    A data set that does not fit into the memory is read from first to last, for its targets, and
+    then sample by sample when one is asked for.
+
     Args:
         source: What `load` takes; `Samples` are returned as they are.
         target: The target's column where the source does not say.
@@ -50,18 +55,31 @@ def as_samples(
     """
     if isinstance(source, Samples):
         return source
-    if isinstance(source, Dataset):
-        x, y = tensors_of(source)
-        several = not isinstance(x, Tensor)
-    elif is_pair(source) and not is_frame(source[0]) and not isinstance(source[0], (str, Path)):
-        x, y = source
-        several = are_several(x, y)
-    else:
+    is_arrays = is_pair(source) and not is_frame(source[0])
+    if not isinstance(source, Dataset) and (not is_arrays or isinstance(source[0], (str, Path))):
         return everything(load(source, target=target, memory=memory))
     if target is not None:
         raise UserError(f"the data has its own target; leave out target={target!r}")
-    read = _several if several else _features
-    return Samples(read(x, allowed_memory(memory)), _target(y))
+    allowed = allowed_memory(memory)
+    if isinstance(source, Dataset):
+        samples = OnDemand(source)
+        if is_beyond(samples, allowed):
+            return _on_demand(samples)
+        x, y = tensors_of(source)
+        several = not isinstance(x, Tensor)
+    else:
+        x, y = source
+        several = are_several(x, y)
+    return Samples((_several if several else _features)(x, allowed), _target(y))
+
+
+def _on_demand(samples: OnDemand) -> Samples:
+    y, wrong = samples.survey()
+    _check_finite("features", wrong, FILLS)
+    first = samples.first
+    dtype = _exact(array_of(first, "features").dtype, are_indices(first, first.ndim))
+    source = Decoded(samples, first.shape[1:], torch.empty(0, dtype=dtype).numpy().dtype)
+    return Samples(Stored(source, np.arange(len(samples))), _target(y))
 
 
 def _features(x: Any, memory: int) -> OneInput:

@@ -1,6 +1,7 @@
-"""PyTorch data sets, read once from first to last."""
+"""Map-style data sets of PyTorch: what is asked of them, and reading them once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -13,22 +14,8 @@ from talweg.data.raw import Raw
 from talweg.data.several import from_given
 
 
-def from_dataset(dataset: Dataset[Any], memory: int) -> Raw:
-    """A map-style data set of PyTorch; ``memory`` are the bytes that the process may take."""
-    names: Any = getattr(dataset, "classes", None)
-    is_named = isinstance(names, (list, tuple)) and all(isinstance(word, str) for word in names)
-    raw = from_given(*tensors_of(dataset), type(dataset).__name__, memory)
-    return replace(raw, classes=tuple(names) if is_named else ())
-
-
-def tensors_of(
-    dataset: Dataset[Any],
-) -> tuple[Tensor | tuple[Tensor, ...] | dict[str, Tensor], Tensor]:
-    """All samples of a map-style data set as two tensors, or as several inputs and a tensor.
-
-    Raises:
-        UserError: If its length is unknown or 0, or its samples are not pairs that can be stacked.
-    """
+def check_map_style(dataset: Dataset[Any]) -> None:
+    """Raises a UserError for a data set of unknown length, or of none."""
     if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
         raise UserError(
             f"the data set must be map-style, with a length, got {type(dataset).__name__}: "
@@ -37,18 +24,49 @@ def tensors_of(
         )
     if len(dataset) == 0:  # type: ignore[arg-type]
         raise UserError("the data set is empty")
+
+
+def class_names(dataset: Dataset[Any]) -> tuple[str, ...]:
+    """What a data set calls its classes; none if it does not say."""
+    names: Any = getattr(dataset, "classes", None)
+    is_named = isinstance(names, (list, tuple)) and all(isinstance(word, str) for word in names)
+    return tuple(names) if is_named else ()
+
+
+def from_dataset(dataset: Dataset[Any], memory: int) -> Raw:
+    """A data set that is read now; ``memory`` are the bytes that the process may take."""
+    raw = from_given(*tensors_of(dataset), type(dataset).__name__, memory)
+    return replace(raw, classes=class_names(dataset))
+
+
+def tensors_of(
+    dataset: Dataset[Any],
+) -> tuple[Tensor | tuple[Tensor, ...] | dict[str, Tensor], Tensor]:
+    """All samples of a data set as two tensors, or as several inputs and a tensor.
+
+    Raises:
+        UserError: If its length is unknown or 0, or its samples are not pairs that can be stacked.
+    """
+    check_map_style(dataset)
     # A generator of its own, so that reading does not advance the user's random numbers.
-    loader = DataLoader(dataset, batch_size=256, generator=torch.Generator(), collate_fn=_collated)
+    loader = DataLoader(dataset, batch_size=256, generator=torch.Generator(), collate_fn=collated)
     xs: list[Any] = []
     ys: list[Tensor] = []
-    try:
+    with readable():
         for batch in loader:
-            if not isinstance(batch, (list, tuple)):
-                raise TypeError(f"got {type(batch).__name__}")
-            x, y = batch
+            x, y = pair_of(batch)
             xs.append(x)
             ys.append(y)
         return _joined(xs), torch.cat(ys)
+
+
+@contextmanager
+def readable() -> Generator[None]:
+    """Inside, samples of a data set that cannot be used together are complained of in a line."""
+    try:
+        yield
+    except UserError:
+        raise
     except (TypeError, ValueError, RuntimeError, KeyError, AttributeError) as error:
         raise UserError(
             f"the data set must yield (x, y) pairs of numbers or tensors of one shape, or "
@@ -56,7 +74,15 @@ def tensors_of(
         ) from None
 
 
-def _collated(samples: Sequence[Any]) -> Any:
+def pair_of(batch: Any) -> tuple[Any, Tensor]:
+    """Inputs and targets of some samples of a data set."""
+    if not isinstance(batch, (list, tuple)):
+        raise TypeError(f"got {type(batch).__name__}")
+    x, y = batch  # pyright: ignore[reportUnknownVariableType]
+    return x, y  # pyright: ignore[reportUnknownVariableType]
+
+
+def collated(samples: Sequence[Any]) -> Any:
     """A batch of samples, of whose inputs PyTorch would leave out what the first one lacks."""
     _check_names([sample[0] for sample in samples if isinstance(sample, (tuple, list)) and sample])
     return default_collate(list(samples))

@@ -1,6 +1,6 @@
 """Several inputs of one model, and what is done alike to one input and to several."""
 
-from collections.abc import Callable, Generator, Mapping, Sized
+from collections.abc import Callable, Generator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -145,6 +145,22 @@ def call(model: nn.Module, x: X) -> Any:
 def each(x: X, change: Callable[[Tensor], Tensor]) -> X:
     """What a function makes of the input, or of each input."""
     return change(x) if isinstance(x, Tensor) else x.map(change)
+
+
+def stack(parts: Sequence[X]) -> X:
+    """Inputs of one kind, contiguous in a new first dimension."""
+
+    def stacked(values: Sequence[Tensor]) -> Tensor:
+        return torch.stack([each.contiguous() for each in values])
+
+    first = parts[0]
+    if isinstance(first, Tensor):
+        return stacked([part for part in parts if isinstance(part, Tensor)])
+    all_of = [part for part in parts if isinstance(part, Inputs)]
+    return Inputs(
+        tuple(stacked(own) for own in zip(*(part.positional for part in all_of), strict=True)),
+        {name: stacked([part.named[name] for part in all_of]) for name in first.named},
+    )
 
 
 def for_lanes(count: int, x: X, y: Tensor) -> tuple[X, Tensor]:

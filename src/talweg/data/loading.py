@@ -15,6 +15,7 @@ from talweg.data.flaws import Flaws
 from talweg.data.inputs import said_of
 from talweg.data.mapped import opened
 from talweg.data.memory import from_frame, is_frame, is_pair, is_stream
+from talweg.data.on_demand import from_large_dataset
 from talweg.data.raw import Raw, from_matrix
 from talweg.data.room import allowed_memory, give_back
 from talweg.data.samples import Samples
@@ -54,8 +55,8 @@ def load(
               by their names; each is prepared as it would be alone, but all signed integers among
               them are indices, and true/false stays as it is;
             - a data frame with a target column;
-            - a map-style PyTorch data set of ``(x, y)``, which is read once; for several inputs,
-              of ``((a, b), y)`` or ``({"ids": a, "mask": b}, y)``;
+            - a map-style PyTorch data set of ``(x, y)``, which is read once where it fits; for
+              several inputs, of ``((a, b), y)`` or ``({"ids": a, "mask": b}, y)``;
             - `Samples`, or `Data`, which is returned as it is.
         target: The target's column (or array) where the source does not say.
         kind: ``"classification"`` or ``"regression"``; None decides by the target: text,
@@ -65,9 +66,9 @@ def load(
             ``"error"``: none are allowed. None is ``"median"`` for tables (.csv, .tsv, .parquet,
             data frames), ``"error"`` for the rest.
         memory: What the process may take in all, in bytes or as ``"1.5G"``; None for 80% of what
-            is free. Parquet and .npy files that would take more are read in pieces, and what does
-            not fit even as float32 stays on disk, from where batches are read; medians and
-            categories are then those of up to 100,000 rows.
+            is free. Parquet and .npy files and data sets that would take more are read in pieces,
+            and what does not fit even as float32 stays on disk, from where batches are read;
+            medians and categories are then those of up to 100,000 rows.
 
     Raises:
         UserError: If the source cannot be found, read or used, in one line. Rows and columns are
@@ -109,7 +110,7 @@ def _read(source: Any, target: str | int | None, memory: int) -> Raw:
     if is_pair(source):
         return from_given(*opened(*source), memory)
     if isinstance(source, Dataset):
-        return from_dataset(source, memory)
+        return from_large_dataset(source, memory) or from_dataset(source, memory)
     if isinstance(source, DataLoader):
         raise UserError("data must be a data set, not a DataLoader: give its .dataset")
     if is_stream(source):

@@ -1,6 +1,8 @@
 """Features that stay in their files, prepared: in memory where that is small enough, or stored."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +14,7 @@ from talweg.data.prepare import Prepared
 from talweg.data.room import room_of
 from talweg.data.samples import OneInput
 from talweg.data.scaling import note_on_beyond
-from talweg.data.stored import Store, Stored
+from talweg.data.stored import Source, Store, Stored, free_on_disk
 from talweg.data.survey import parts_of, survey
 from talweg.data.table import Scan
 
@@ -33,14 +35,18 @@ def prepare_scan(scan: Scan, parts: Sequence[NDArray[np.int64]], *, scale: bool)
     found = survey(scan, first)
     form = form_of(found, scale)
     size = len(scan) * int(np.prod(form.shape)) * form.dtype.itemsize
-    is_small = size <= room_of(scan.memory) / 2
-    inputs, beyond = (_in_memory if is_small else _on_disk)(scan, form, parts)
-    said = (
-        f"the data takes {in_bytes(size)} as numbers, too much for the {in_bytes(scan.memory)} of "
-        f"memory allowed: it is read from disk batch by batch"
-    )
+    place, said = _in_memory, ""
+    if size > room_of(scan.memory) / 2:
+        has_room = scan.source is None or size <= free_on_disk()
+        place, how = (_on_disk, "from disk") if has_room else (_as_asked, "from the data set")
+        said = (
+            f"the data takes {in_bytes(size)} as numbers, too much for the "
+            f"{in_bytes(scan.memory)} of memory allowed{'' if has_room else ' and for the disk'}: "
+            f"it is read {how} batch by batch"
+        )
+    inputs, beyond = place(scan, form, parts)
     notes = (*found.notes, *form.notes, *note_on_beyond(form.names, beyond))
-    return Prepared(inputs, form.names, notes if is_small else (said, *notes))
+    return Prepared(inputs, form.names, (said, *notes) if said else notes)
 
 
 def _in_memory(
@@ -67,5 +73,42 @@ def _on_disk(
         samples, cut = form.apply(piece)
         store.append(samples)
         beyond = beyond + cut
-    narrow = np.int32 if len(scan) < 2**31 else np.int64
-    return tuple(Stored(store, rows.astype(narrow)) for rows in parts), beyond
+    return _stored(store, parts), beyond
+
+
+def _as_asked(
+    scan: Scan, form: Form, parts: Sequence[NDArray[np.int64]]
+) -> tuple[tuple[OneInput, ...], NDArray[np.int64]]:
+    assert scan.source is not None
+    rows = parts if scan.rows is None else [scan.rows[part] for part in parts]
+    return _stored(_Formed(scan.source, form), rows), np.zeros(1, np.int64)
+
+
+def _stored(source: Source, parts: Sequence[NDArray[np.int64]]) -> tuple[OneInput, ...]:
+    narrow = np.int32 if max(int(rows.max()) for rows in parts) < 2**31 else np.int64
+    return tuple(Stored(source, rows.astype(narrow)) for rows in parts)
+
+
+@dataclass(frozen=True)
+class _Formed:
+    """Rows that are prepared when they are asked for; see `Source`."""
+
+    source: Source
+    form: Form
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.form.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.form.dtype
+
+    @property
+    def aside(self) -> bool:
+        return self.source.aside
+
+    def read(self, rows: NDArray[Any], into: NDArray[Any]) -> None:
+        found = np.empty((len(rows), *self.source.shape), self.source.dtype)
+        self.source.read(rows, found)
+        into[...] = self.form.apply(found)[0]

@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import numpy as np
 import torch
@@ -13,6 +13,37 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from talweg.core import UserError, in_bytes
+
+
+class Source(Protocol):
+    """Where rows ``[N, …]`` of one type come from as they are asked for.
+
+    Attributes:
+        shape: Of a row.
+        dtype: Of the values.
+        aside: Whether rows may be read on another thread while lanes make steps.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...  # noqa: D102
+    @property
+    def dtype(self) -> np.dtype[Any]: ...  # noqa: D102
+    @property
+    def aside(self) -> bool: ...  # noqa: D102
+
+    def read(self, rows: NDArray[Any], into: NDArray[Any]) -> None:
+        """Reads rows, each to its place.
+
+        Args:
+            rows: Their numbers, ``[n]``.
+            into: Contiguous, ``[n, …]``.
+        """
+        ...
+
+
+def free_on_disk() -> int:
+    """Bytes that temporary files may still take."""
+    return shutil.disk_usage(tempfile.gettempdir()).free
 
 
 class Store:
@@ -26,6 +57,8 @@ class Store:
         dtype: Of the values.
         offset: Where the first row begins.
     """
+
+    aside = True
 
     def __init__(
         self, file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any], offset: int = 0
@@ -52,7 +85,7 @@ class Store:
         """
         folder = tempfile.gettempdir()
         size = count * int(np.prod(shape)) * dtype.itemsize
-        free = shutil.disk_usage(folder).free
+        free = free_on_disk()
         if size > free:
             raise UserError(
                 f"the data takes {in_bytes(size)} on disk, but {folder} has "
@@ -79,12 +112,7 @@ class Store:
             ) from error
 
     def read(self, rows: NDArray[Any], into: NDArray[Any]) -> None:
-        """Reads rows in the order of the file, each to its place.
-
-        Args:
-            rows: Their numbers, ``[n]``.
-            into: Contiguous, ``[n, …]``.
-        """
+        """See `Source.read`: in the order of the file."""
         if len(rows) == 0:
             return
         handle, size, how = self._handle, self.row_bytes, self._how
@@ -120,28 +148,29 @@ class Store:
 
 
 class Stored:
-    """The rows of one part of a data set, in a `Store`; takes the place of a tensor ``[N, …]``.
+    """The rows of one part of a data set, read as they are asked for; takes the place of a tensor.
 
     Args:
-        store: Where they are.
-        rows: Their numbers in the store, in the part's order.
-        dtype: Of what is read; None for the store's own.
+        source: Where they come from.
+        rows: Their numbers there, in the part's order, ``[N]``.
+        dtype: Of what is read; None for the source's own.
         device: Where it is brought.
     """
 
     def __init__(
         self,
-        store: Store,
+        source: Source,
         rows: NDArray[Any],
         dtype: torch.dtype | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
-        self._store = store
+        self._source = source
         self._rows = rows
-        self._own = torch.from_numpy(np.empty(0, store.dtype)).dtype
+        self._own = torch.from_numpy(np.empty(0, source.dtype)).dtype
         self.dtype = dtype or self._own
         self.device = torch.device(device)
-        self.shape = torch.Size((len(rows), *store.shape))
+        self.shape = torch.Size((len(rows), *source.shape))
+        self.aside = source.aside
 
     def take(self, rows: Tensor | NDArray[Any]) -> Tensor:
         """Some rows ``[n, …]`` as a tensor, in the order asked for.
@@ -153,7 +182,7 @@ class Stored:
         found = torch.empty(
             len(chosen), *self.shape[1:], dtype=self._own, pin_memory=self.device.type == "cuda"
         )
-        self._store.read(chosen, found.numpy())
+        self._source.read(chosen, found.numpy())
         cast = found.to(self.device, self.dtype, non_blocking=True)
         if self.dtype != self._own and not cast.isfinite().all():
             raise UserError(f"the data holds values too large for the model's {self.dtype}")
@@ -164,7 +193,7 @@ class Stored:
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> "Stored":
         """The same rows, to be read as another type or to another device."""
-        return Stored(self._store, self._rows, dtype or self.dtype, device)
+        return Stored(self._source, self._rows, dtype or self.dtype, device)
 
     def dim(self) -> int:
         """The number of dimensions."""

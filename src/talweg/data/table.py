@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from talweg.core import UserError, choose
 from talweg.data.inputs import Key, check_rows, label
+from talweg.data.stored import Source
 
 KINDS = ("classification", "regression")
 
@@ -105,6 +106,7 @@ class Scan:
         memory: The bytes that the whole process may take.
         rows: Those that are used, ascending; None for all.
         missing: ``"median"`` or ``"error"``; see `talweg.data.load`.
+        source: Where the same rows can be had in any order; None if there is no such place.
     """
 
     read: Callable[[int], Iterator[Held]]
@@ -113,6 +115,7 @@ class Scan:
     memory: int
     rows: NDArray[np.int64] | None = None
     missing: str = "median"
+    source: Source | None = None
 
     def take(self, rows: NDArray[np.int64]) -> "Scan":
         """Some of the rows, ascending."""

@@ -6,6 +6,7 @@ and gradients are computed: `Stacked` by one vmapped program, or one module at a
 """
 
 from talweg.lanes.asked import schedules_of
+from talweg.lanes.augment import Augment, augmentation_of
 from talweg.lanes.engine import Engine
 from talweg.lanes.evaluate import Reading
 from talweg.lanes.interrupts import one_interrupt
@@ -15,6 +16,7 @@ from talweg.lanes.rehearsal import Pace, pace_of
 from talweg.lanes.train import Run, train
 
 __all__ = [
+    "Augment",
     "Engine",
     "Footprint",
     "Pace",
@@ -22,6 +24,7 @@ __all__ = [
     "Reading",
     "Result",
     "Run",
+    "augmentation_of",
     "one_interrupt",
     "pace_of",
     "schedules_of",

@@ -1,8 +1,10 @@
-"""Batches of samples that stay on disk, read while lanes learn from those before."""
+"""Batches of samples that are not in memory, read while lanes learn from those before."""
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -11,14 +13,16 @@ from talweg.core import UserError
 from talweg.data import BatchOrder, Samples, Stored
 from talweg.data.inputs import X
 from talweg.lanes.feed import BLOCK, Batch, Feed, FromSamples, pick
-from talweg.lanes.plan import Lane, seeds_among
+from talweg.lanes.plan import Lane, by_seeds
+
+T = TypeVar("T")
 
 AHEAD_BYTES = 8_000_000
 """What is read at once of batches, about; as much again is learned from meanwhile."""
 
 
 class FromStored(FromSamples):
-    """Samples that stay on disk: each batch of a seed is read once, for all of its lanes.
+    """Samples that are not in memory: each batch of a seed is read once, for all of its lanes.
 
     Args:
         samples: All of them; their ``x`` is `Stored`.
@@ -34,18 +38,15 @@ class FromStored(FromSamples):
     def __init__(self, samples: Samples, batch_size: int | None, drop_last: bool) -> None:
         super().__init__(samples, batch_size, drop_last)
         assert isinstance(samples.x, Stored)
-        if self.batch == len(samples) and len(samples) * _row_bytes(samples.x) > AHEAD_BYTES:
+        if self.batch == len(samples) and len(samples) * row_bytes(samples.x) > AHEAD_BYTES:
             raise UserError(
-                f"the data is read from disk batch by batch, and a batch of all {len(samples):,} "
+                f"the data is read batch by batch, and a batch of all {len(samples):,} "
                 f"samples is too much for the memory allowed: give a batch_size"
             )
 
     def together(self, packs: Sequence[Sequence[Lane]]) -> list[list[Sequence[Lane]]]:
         """See `Supply.together`: lanes of the same seeds."""
-        found: dict[tuple[int, ...], list[Sequence[Lane]]] = {}
-        for pack in packs:
-            found.setdefault(tuple(seeds_among(pack)), []).append(pack)
-        return list(found.values())
+        return by_seeds(packs)
 
     def feed(self, seeds: Sequence[int]) -> Feed:
         """See `Supply.feed`."""
@@ -80,9 +81,8 @@ class _Ahead:
         self._x, self._y = samples.x, samples.y
         self._orders = orders
         self._epoch = orders[0].steps_per_epoch
-        step_bytes = len(orders) * orders[0].batch_size * _row_bytes(samples.x)
-        self._length = min(max(AHEAD_BYTES // step_bytes, 1), BLOCK)
-        self._pool = ThreadPoolExecutor(1)
+        self._length = steps_ahead(len(orders) * orders[0].batch_size * row_bytes(samples.x))
+        self._pool = reader_of(samples.x)
         self._coming: tuple[int, Future[_Block]] | None = None
         self._block = _Block(0, [], [])
 
@@ -136,7 +136,7 @@ def slices(samples: Samples, rows: int) -> Iterator[tuple[X, Tensor]]:
         for part in parts:
             yield x[part], samples.y[part]
         return
-    with ThreadPoolExecutor(1) as pool:
+    with reader_of(x) as pool:
         coming = pool.submit(x.__getitem__, parts[0])
         for part, following in zip(parts, [*parts[1:], None], strict=True):
             found = coming.result()
@@ -145,5 +145,34 @@ def slices(samples: Samples, rows: int) -> Iterator[tuple[X, Tensor]]:
             yield found, samples.y[part]
 
 
-def _row_bytes(x: Stored) -> int:
-    return x.shape[1:].numel() * x.dtype.itemsize
+def reader_of(x: Stored) -> Executor:
+    """What reads: a thread of its own, or, where samples draw from the generators, the caller's."""
+    return ThreadPoolExecutor(1) if x.aside else _Here()
+
+
+class _Here(Executor):
+    """Makes each call on the thread that asks for its result, when it does."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        return _Later(partial(fn, *args, **kwargs))
+
+
+class _Later(Future[T]):
+    def __init__(self, call: Callable[[], T]) -> None:
+        super().__init__()
+        self._call = call
+
+    def result(self, timeout: float | None = None) -> T:  # noqa: ARG002 - it is not waited for
+        return self._call()
+
+
+def row_bytes(x: X | Stored) -> int:
+    """What a sample takes."""
+    if isinstance(x, Stored):
+        return x.shape[1:].numel() * x.dtype.itemsize
+    return x.nbytes // len(x)
+
+
+def steps_ahead(step_bytes: int) -> int:
+    """How many steps are made ready at once, of which each takes so much."""
+    return min(max(AHEAD_BYTES // max(step_bytes, 1), 1), BLOCK)

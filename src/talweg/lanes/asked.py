@@ -93,7 +93,10 @@ def check_endless(schedules: Sequence[Mapping[str, Schedule]]) -> None:
 
 
 def held_out(
-    evaluate: Mapping[str, Any] | None, trained: Samples, classes: int | None = None
+    evaluate: Mapping[str, Any] | None,
+    trained: Samples,
+    classes: int | None = None,
+    memory: str | int | None = None,
 ) -> dict[str, Samples]:
     """The samples to evaluate on, by name.
 
@@ -101,13 +104,14 @@ def held_out(
         evaluate: What was asked for.
         trained: What is trained on.
         classes: How many there are; None to go by the samples trained on.
+        memory: What the process may take in all; see `talweg.data.load`.
 
     Raises:
         UserError: If they are not like those trained on.
     """
     if evaluate is not None and not isinstance(evaluate, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UserError(f"evaluate must be {{name: (X, y)}}, got {type(evaluate).__name__}")
-    found = {name: as_samples(samples) for name, samples in (evaluate or {}).items()}
+    found = {name: as_samples(samples, memory=memory) for name, samples in (evaluate or {}).items()}
     for name, samples in found.items():
         check_alike(name, samples, trained, classes)
     return found

@@ -97,8 +97,11 @@ def remembered(told: Sequence[object], choose: Callable[[], str]) -> str:
     """
     from torch._inductor.runtime.cache_dir_utils import cache_dir
 
-    this = Path(__file__).read_text()  # another way of choosing chooses anew
-    words = "\0".join(str(each) for each in (this, torch.__version__, os.cpu_count(), *told))
+    # Another way of choosing chooses anew, and so do other operators.
+    here = Path(__file__)
+    native = sorted(path for path in (here.parent / "native").iterdir() if path.is_file())
+    sources = [path.read_text() for path in (here, *native)]
+    words = "\0".join(map(str, (*sources, torch.__version__, os.cpu_count(), *told)))
     words = re.sub(r"\b0x[0-9a-f]+\b", "", words)  # addresses, which some modules show
     name = hashlib.sha256(words.encode()).hexdigest()[:24]
     path = Path(cache_dir()) / "talweg" / f"{name}.json"

@@ -13,6 +13,7 @@ from talweg.core import UserError, counted, is_out_of_memory, memory_size, usabl
 from talweg.data import Samples, Stored, Stream
 from talweg.data.inputs import shown
 from talweg.lanes.ahead import FromStored
+from talweg.lanes.augment import Augment, Augmented, augmentation_of
 from talweg.lanes.checks import classes_of, fitting_loss
 from talweg.lanes.compiling import Compiler, keep_freed_memory
 from talweg.lanes.evaluate import Reader, Reading
@@ -53,6 +54,7 @@ class Engine:
         say: Told what the engine decides, one line each.
         memory: What lanes may take on the device, without PyTorch itself; None for 80% of what is
             free there when they begin.
+        augment: Changes the inputs of training batches; None to take them as they are.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Engine:
         lane_steps: int | None,
         say: Callable[[str], None],
         memory: str | int | None = None,
+        augment: Augment | None = None,
     ) -> None:
         self._memory = None if memory is None else memory_size(memory)
         self.device = device_of(device)
@@ -78,7 +81,7 @@ class Engine:
         self._scales: Scales | None = None
         self._starts = Starts(source, self.device)
         self.layout = self._starts.layout
-        self._supply = self._supplied(samples, batch_size, drop_last)
+        self._supply = self._supplied(samples, batch_size, drop_last, augment)
         self.samples, self.batch = self._supply.samples, self._supply.batch
         self.epoch_steps = self._supply.epoch_steps
         self.loss = fitting_loss(loss, self._starts.module, self.samples)
@@ -321,12 +324,20 @@ class Engine:
         return classes_of(self.loss, self._starts.module, self.samples)
 
     def _supplied(
-        self, samples: Samples | Stream, batch_size: int | None, drop_last: bool
+        self,
+        samples: Samples | Stream,
+        batch_size: int | None,
+        drop_last: bool,
+        augment: Augment | None,
     ) -> Supply:
+        augmentation = augmentation_of(augment)
         if isinstance(samples, Stream):
+            if augmentation is not None:
+                raise UserError("a stream is not augmented: have it give samples that are")
             return FromStream(samples, batch_size, drop_last, self._cast)
-        supply = FromStored if isinstance(samples.x, Stored) else FromSamples
-        return supply(self._cast(samples), batch_size, drop_last)
+        kind = FromStored if isinstance(samples.x, Stored) else FromSamples
+        supply = kind(self._cast(samples), batch_size, drop_last)
+        return Augmented(supply, augmentation, self.device) if augmentation else supply
 
     def _cast(self, samples: Samples) -> Samples:
         return cast(samples, self.layout.dtype, self.device)

@@ -1,4 +1,4 @@
-"""The random numbers that lanes draw while they train."""
+"""The random numbers that are drawn while lanes train."""
 
 from collections.abc import Generator
 from contextlib import contextmanager

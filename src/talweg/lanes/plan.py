@@ -122,6 +122,14 @@ def by_structure(lanes: Iterable[Lane]) -> list[list[Lane]]:
     return list(groups.values())
 
 
+def by_seeds(packs: Iterable[Sequence[Lane]]) -> list[list[Sequence[Lane]]]:
+    """Packs of lanes of the same seeds, in the order of the first of each."""
+    found: dict[tuple[int, ...], list[Sequence[Lane]]] = {}
+    for pack in packs:
+        found.setdefault(tuple(seeds_among(pack)), []).append(pack)
+    return list(found.values())
+
+
 def seeds_among(lanes: Iterable[Lane]) -> list[int]:
     """The seeds of some lanes, each once, ascending."""
     return sorted({lane.seed for lane in lanes})

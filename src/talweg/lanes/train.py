@@ -18,6 +18,7 @@ from talweg.lanes.asked import (
     rules_of,
     seeds_of,
 )
+from talweg.lanes.augment import Augment
 from talweg.lanes.checks import source_for
 from talweg.lanes.engine import Engine
 from talweg.lanes.evaluate import Reading
@@ -86,6 +87,7 @@ def train(
     metrics: Sequence[Metric] = (),
     each: Callable[[Reading], None] | None = None,
     memory: str | int | None = None,
+    augment: Augment | None = None,
 ) -> Run:
     """Trains many lanes at once: rule i with seed i is lane i.
 
@@ -135,6 +137,12 @@ def train(
         memory: A limit such as ``"2G"``, on the whole process while data is read, and on what
             lanes hold and compute with, PyTorch itself not counted; None for 80% of what is free.
             Data beyond it stays on disk (see `talweg.data.load`), lanes beyond it wait for others.
+        augment: A function that changes the inputs of training batches at random, or
+            ``"file.py:name"`` of one: of ``x [batch, …]`` another of the same shape and type, of
+            several inputs a tuple or dict such as they are given in. It is called once for each
+            seed and step, for all of the seed's lanes; what it draws from torch's, NumPy's or
+            Python's global generators follows from the seed and the step. What is
+            evaluated stays as it is.
 
     Raises:
         UserError: For input that cannot be used, in one line.
@@ -167,13 +175,14 @@ def train(
         lane_steps=None if total is None else len(chosen) * total,
         say=notes.append,
         memory=memory,
+        augment=augment,
     )
     plan = Plan(
         chosen,
         all_seeds,
         total,
         schedules,
-        held_out(evaluate, engine.samples, engine.classes),
+        held_out(evaluate, engine.samples, engine.classes, memory),
         fitting(metrics, engine.samples),
         read_every=None if read_every is None else whole_number("read_every", read_every),
     )

@@ -1,16 +1,13 @@
 """Where the user's own models come from: callables, modules, files."""
 
 import copy
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias, cast
 
 from torch import nn
 
-from talweg.core import UserError, choose, first_line, listing
+from talweg.core import UserError, choose, from_file, listing
 from talweg.models.source import ModelSource
 from talweg.models.table import MODELS
 
@@ -84,33 +81,10 @@ def _checked(make: Callable[[], nn.Module], what: str) -> Callable[[], nn.Module
 
 
 def _from_file(text: str) -> ModelSource:
-    path_text, colon, name = text.rpartition(":")
-    if not colon or not path_text.endswith(".py"):
+    path, colon, name = text.rpartition(":")
+    if not colon or not path.endswith(".py"):
         raise choose("model", text, MODELS, f"{', '.join(MODELS)}, or 'file.py:name'")
-    path = Path(path_text)
-    if not path.is_file():
-        raise UserError(f"no model file {path_text!r} (in {Path.cwd()})")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.parent.resolve()))
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise UserError(
-            f"{path_text} cannot be imported: {type(error).__name__}: {first_line(error)}"
-        ) from error
-    finally:
-        sys.path.pop(0)
-    if not hasattr(module, name):
-        own = [
-            key
-            for key, value in vars(module).items()
-            if callable(value) and getattr(value, "__module__", "") == path.stem
-        ]
-        raise choose(f"model in {path_text}", name, own)
-    found: Any = getattr(module, name)
+    found = from_file(text, "model")
     if isinstance(found, nn.Module):
         return _copies_of(found, name)
     if not callable(found):

@@ -8,7 +8,7 @@ import torch
 
 from talweg.core import Rule, UserError, is_finite, whole_number
 from talweg.data import as_samples
-from talweg.lanes import Engine
+from talweg.lanes import Augment, Engine
 from talweg.lanes.checks import source_for
 from talweg.lanes.progress import watched
 from talweg.losses import Loss, PerSample
@@ -40,6 +40,7 @@ def find_lr(
     target: str | int | None = None,
     strategy: str = "auto",
     memory: str | int | None = None,
+    augment: Augment | None = None,
 ) -> FoundRate:
     """Finds a learning rate to start from: all rates and seeds at once, as lanes.
 
@@ -63,6 +64,7 @@ def find_lr(
         target: The column to predict, where the data does not say.
         strategy: ``"auto"``, ``"stacked"`` or ``"serial"``.
         memory: A limit on what data and lanes take, such as ``"2G"``; see `lanes.train`.
+        augment: As for `lanes.train`.
 
     Returns:
         What was found. Ctrl-C ends the search with what it knows by then, if every rate was tried
@@ -98,6 +100,7 @@ def find_lr(
         lane_steps=sum(lane_counts) * steps,
         say=lambda _line: None,
         memory=memory,
+        augment=augment,
     )
     interrupted, made = False, steps
     with watched("trying rates", sum(lane_counts) * steps, progress) as tick:

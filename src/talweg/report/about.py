@@ -100,6 +100,7 @@ def protocol(study: Study) -> str:
         f"{counted(asked['tune_seeds'], 'tuning seed')}, each trained for {_length(record)}"
         f"{_counted_both_ways(record)}.",
         *([_pruning()] if asked.get("prune") else []),
+        *([_augmentation(asked["augment"])] if asked.get("augment") else []),
         f"Choice: the rate with the best mean validation {metric} at the end ({direction} is "
         f"better); a rate at which a seed diverged is out. It was trained again on "
         f"{counted(asked['seeds'], 'fresh seed')}, and the score is taken on the test part, which "
@@ -125,6 +126,13 @@ def _pruning() -> str:
         "Pruning: in tuning, rates that were behind others of the same contender were stopped, as "
         f"many of each. Of its rates there went on {went_on} of the steps. The score of a rate "
         "that was stopped is known up to there only: it is not chosen, and does not count as good."
+    )
+
+
+def _augmentation(name: str) -> str:
+    return (
+        f"Augmentation: {name} changed every training batch, once for each seed and step, so that "
+        "runs with one seed learned from the same. Validation and test part stayed as they are."
     )
 
 

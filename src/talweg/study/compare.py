@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from talweg.lanes import one_interrupt
+from talweg.lanes import Augment, one_interrupt
 from talweg.losses import Loss, PerSample
 from talweg.metrics import Metric
 from talweg.models import Model
@@ -64,6 +64,7 @@ def compare(
     drop_last: bool = False,
     prune: bool = False,
     memory: str | int | None = None,
+    augment: Augment | None = None,
 ) -> Study:
     """Trains every rule × learning rate × seed at once and says which rule wins.
 
@@ -119,6 +120,9 @@ def compare(
         memory: A limit such as ``"2G"``, on the whole process while data is read, and on what
             lanes hold and compute with, PyTorch itself not counted; None for 80% of what is free.
             Data beyond it stays on disk (see `talweg.data.load`), lanes beyond it wait for others.
+        augment: A function that changes the inputs of training batches at random, or
+            ``"file.py:name"`` of one; see `talweg.lanes.train`. It gets inputs as the model does,
+            which is scaled, unless ``scale=False``. What is evaluated stays as it is.
 
     Returns:
         The study. After Ctrl-C it holds what was done by then; see `Study.partial`.
@@ -158,6 +162,7 @@ def compare(
         drop_last=drop_last,
         prune=prune,
         memory=memory,
+        augment=augment,
     )
     return run(prepared, out, progress)
 

@@ -9,7 +9,7 @@ import torch
 from talweg.core import UserError, check_flag, whole_number
 from talweg.data import Splits, split
 from talweg.data import load as load_data
-from talweg.lanes import Plan
+from talweg.lanes import Augment, Plan, augmentation_of
 from talweg.lanes.checks import sizes_of
 from talweg.losses import Loss, PerSample
 from talweg.metrics import Metric
@@ -120,6 +120,7 @@ def prepare(
     drop_last: bool = False,
     prune: bool = False,
     memory: str | int | None = None,
+    augment: Augment | None = None,
 ) -> Prepared:
     """Checks what is asked for and makes ready to train, without training or writing anything.
 
@@ -145,6 +146,7 @@ def prepare(
     schedule_levels = asking.schedule_levels(schedule, schedules)
     model_levels = asking.model_levels(model, models)
     activation_levels = asking.activation_levels(activation, activations)
+    augmentation = augmentation_of(augment)
     loaded = load_data(data, target=target, kind=kind, missing=missing, memory=memory)
     splits = split(loaded, seed=split_seed, scale=scale, fractions=fractions)
     name = loaded.name
@@ -180,6 +182,7 @@ def prepare(
         device=device,
         compiled=None,
         memory=memory,
+        augment=augmentation,
     )
     prepared = Prepared(
         name=name,
@@ -201,6 +204,7 @@ def prepare(
             "drop_last": drop_last,
             "prune": prune,
             "memory": memory,
+            "augment": augmentation and augmentation.name,
         },
         splits=splits,
         metrics=metrics,
