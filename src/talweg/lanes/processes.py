@@ -13,8 +13,8 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
@@ -200,27 +200,34 @@ def _copy(copies: list[_Copy], work: Callable[[Parent], object], core: int) -> N
     """Makes a copy of this process that does the work; in this one, adds it to the others."""
     here, there = Pipe()
     parent = os.getpid()
-    # Ctrl-C would be lost in what Python calls before and after.
-    heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    with warnings.catch_warnings():
+    with _deaf(), warnings.catch_warnings():
         # Python warns of threads that hold locks: those of ours wait for work.
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
             process = os.fork()
         except OSError as error:
-            signal.pthread_sigmask(signal.SIG_SETMASK, heard)
             raise CannotDivide from error
-    if process:
-        copies.append(_Copy(process, here))
-        there.close()
-        signal.pthread_sigmask(signal.SIG_SETMASK, heard)
-        return
+        if process:
+            copies.append(_Copy(process, here))
+        else:
+            try:
+                here.close()
+                _settle(parent, core)
+                Parent(there).run(work)
+            finally:
+                os._exit(0)  # nothing of the parent's is to be put away here
+    there.close()
+
+
+@contextmanager
+def _deaf() -> Generator[None]:
+    """Inside, Ctrl-C waits: it would be lost in what Python calls before and after a copy."""
+    heard = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
-        here.close()
-        _settle(parent, core)
-        Parent(there).run(work)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        yield
     finally:
-        os._exit(0)  # nothing of the parent's is to be put away here
+        signal.pthread_sigmask(signal.SIG_SETMASK, heard)
 
 
 def _settle(parent: int, core: int) -> None:

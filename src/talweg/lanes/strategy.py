@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -158,14 +159,22 @@ class _Choice:
 
     def __init__(self, task: Task, width: int, workers: Workers) -> None:
         self._task, self._width, self._workers = task, width, workers
-        starts, batch = task.starts, task.supply.batch
-        self._x, self._y = task.supply.samples.x[:batch], task.supply.samples.y[:batch]
-        self._told = (starts.module, starts.layout, task.loss.name, shown(self._x), starts.device)
+
+    @cached_property
+    def _batch(self) -> tuple[X, Tensor]:
+        samples, batch = self._task.supply.samples, self._task.supply.batch
+        return samples.x[:batch], samples.y[:batch]
+
+    @property
+    def _told(self) -> tuple[object, ...]:
+        """What every choice depends on."""
+        starts, loss = self._task.starts, self._task.loss
+        return starts.module, starts.layout, loss.name, shown(self._batch[0]), starts.device
 
     @property
     def _timing(self) -> Timing:
         start = self._task.starts.start(0)
-        return Timing((start.params, start.rest), self._x, self._y)
+        return Timing((start.params, start.rest), *self._batch)
 
     def why_serial(self, stacked: Stacked) -> str:
         """Why lanes are faster one after another; empty if they are not."""
