@@ -201,8 +201,8 @@ def _copy(copies: list[_Copy], work: Callable[[Parent], object], core: int) -> N
     here, there = Pipe()
     parent = os.getpid()
     with _deaf(), warnings.catch_warnings():
-        # Python warns of threads that hold locks: those of ours wait for work.
-        warnings.simplefilter("ignore", DeprecationWarning)
+        # Python and JAX warn of threads that hold locks: ours wait for work, and copies use no JAX.
+        warnings.simplefilter("ignore")
         try:
             process = os.fork()
         except OSError as error:
