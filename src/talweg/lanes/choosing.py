@@ -25,6 +25,7 @@ so many seconds. The median counts."""
 CLEARLY = 0.8
 """The share of a stacked lane's time that one alone must keep below: its updates and batches, which
 are not timed, cost more."""
+SERIAL, COMPILED = "one after another", "one at a time, compiled"
 APART = 0.9
 """The same for a lane that a copy of this process trains beside others."""
 PATIENCE = 10.0
@@ -115,13 +116,14 @@ def remembered(told: Sequence[object], choose: Callable[[], str]) -> str:
     return choice
 
 
-def why_serial(
+def why_not_stacked(
     timing: Timing, stacked: Stacked, alone: OneModule, width: int, workers: Workers
 ) -> str:
-    """Why lanes had better run one after another; empty if they had not.
+    """In which way lanes had better run, and why, ``"way: why"``; empty for ``width`` together.
 
-    Compiling takes long, so it waits wherever stacked lanes win without it: compiled they are
-    faster still. Where they lose they are compiled to see.
+    The ways are `SERIAL`, through PyTorch's own loop, and `COMPILED`, each through the compiled
+    program. Compiling takes long, so it waits wherever stacked lanes win without it: compiled they
+    are faster still. Where they lose they are compiled to see.
     """
     single = timing.per_lane(alone, 1, Workers(1))
     if timing.per_lane(stacked, width, Workers(1)) < single:
@@ -130,7 +132,10 @@ def why_serial(
     together = timing.per_lane(stacked, width, workers)
     if single > CLEARLY * together:
         return ""
-    return f"{_shown(single)} a lane and step, stacked {_shown(together)}"
+    compiled = timing.per_lane(stacked, 1, workers)
+    if compiled < CLEARLY * single:
+        return f"{COMPILED}: {_shown(compiled)} a lane and step, together {_shown(together)}"
+    return f"{SERIAL}: {_shown(single)} a lane and step, stacked {_shown(together)}"
 
 
 def why_apart(timing: Timing, alone: OneModule, count: int) -> str:

@@ -9,7 +9,14 @@ from torch import Tensor
 
 from talweg.core import UserError, choose, missing_compiler
 from talweg.data.inputs import X, shown
-from talweg.lanes.choosing import Timing, choose_width, remembered, why_apart, why_serial
+from talweg.lanes.choosing import (
+    COMPILED,
+    Timing,
+    choose_width,
+    remembered,
+    why_apart,
+    why_not_stacked,
+)
 from talweg.lanes.compiling import Compiler, worth_compiling
 from talweg.lanes.feed import Supply
 from talweg.lanes.gradients import OneModule, Stacked
@@ -131,14 +138,18 @@ def decide(
         if lane_steps and supply.epoch_steps and lane_steps > enough * supply.epoch_steps:
             sizes.append(supply.tail)
         stacked = Stacked(starts.module, starts.layout, task.loss, sizes, compiler)
-        reason = choice.why_serial(stacked) if may_be_timed and to_compile else ""
+        chosen = choice.why_not_stacked(stacked) if may_be_timed and to_compile else ""
         compiler.rewind(started=False)  # as if it had been remembered: the same numbers
-        if not reason:
+        way, _, reason = chosen.partition(": ")
+        if way == COMPILED:
+            say(f"lanes run {way}, which is faster: {reason}")
+            return Strategy("stacked", stacked, 1, workers, compiler, to_compile)
+        if not way:
             how = "compiled" if to_compile else "uncompiled"
             how += " once that pays" if to_compile and waits else ""
             say(f"lanes are stacked, {width} at a time, {how}")
             return Strategy("stacked", stacked, width, workers, compiler, to_compile)
-        say(f"lanes run one after another, which is faster: {reason}")
+        say(f"lanes run {way}, which is faster: {reason}")
     else:
         say("lanes run one after another")
     copies = min(torch.get_num_threads(), max(lane_counts))
@@ -176,12 +187,12 @@ class _Choice:
         start = self._task.starts.start(0)
         return Timing((start.params, start.rest), *self._batch)
 
-    def why_serial(self, stacked: Stacked) -> str:
-        """Why lanes are faster one after another; empty if they are not."""
+    def why_not_stacked(self, stacked: Stacked) -> str:
+        """In which way lanes are faster than stacked, and why; empty if in none."""
         alone, width, workers = self._task.alone(), self._width, self._workers
         return remembered(
-            ("serial", *self._told, width, workers.count),
-            lambda: why_serial(self._timing, stacked, alone, width, workers),
+            ("stacked", *self._told, width, workers.count),
+            lambda: why_not_stacked(self._timing, stacked, alone, width, workers),
         )
 
     def why_apart(self, count: int) -> str:
