@@ -86,7 +86,7 @@ def test_lanes_that_go_one_at_a_time_learn_the_same(
     monkeypatch.setattr(
         "talweg.lanes.strategy.why_not_stacked", lambda *_: f"{COMPILED}: for this test"
     )
-    rules, asked = ["sgd", "adam", "momentum"], {"steps": 30, "batch_size": 30}
+    rules, asked = ["sgd", "adam", "momentum"], {"steps": 30, "batch_size": 25}
     run = lanes.train(small, data, rules, **asked)
     assert run.notes[0] == f"lanes run {COMPILED}, which is faster: for this test"
     assert run._engine.width == 1

@@ -9,7 +9,7 @@ from math import inf
 import torch
 from torch import Tensor
 
-from talweg.core import UserError, counted, is_out_of_memory, memory_size, usable_memory
+from talweg.core import UserError, counted, memory_size, usable_memory
 from talweg.data import Samples, Stored, Stream
 from talweg.data.inputs import shown
 from talweg.lanes.ahead import FromStored
@@ -22,8 +22,8 @@ from talweg.lanes.gradients import Stacked
 from talweg.lanes.memory import TRIED, Needs, Scales
 from talweg.lanes.noise import Noise
 from talweg.lanes.packs import Once, Packs
+from talweg.lanes.passes import Passes
 from talweg.lanes.plan import Ended, Lane, Plan, Result, by_structure, merged, seeds_among
-from talweg.lanes.processes import CannotDivide, Parent, Ticks, divided
 from talweg.lanes.squad import Squad
 from talweg.lanes.starts import Starts
 from talweg.lanes.strategy import Task, decide
@@ -119,8 +119,17 @@ class Engine:
             self._say(packs.told)
         once = Once(each or _nobody, tick or _nobody)
         reader = each and self._reader(plan, once.read)
-        ended = self._side_by_side(packs, plan, reader, once)
-        ended += self._one_after_another(packs, plan, reader, once)
+        passes = Passes(
+            packs, partial(self._train, plan), reader, once, self._chosen.compiler, self._say
+        )
+        ended: list[Ended] = []
+        copies = min(self._chosen.copies, len(packs.sizes))
+        if copies > 1 and not plan.stop and self._supply.can_be_copied and packs.allow(copies):
+            ended += passes.side_by_side(copies)
+        ended += passes.one_after_another()
+        if not passes.may_divide:
+            self._chosen.copies = 1
+        self.width, self._most = packs.width, passes.most or self._most
         if isinstance(self._supply, FromStream):
             self._say_what_came(self._supply, plan, ended[0].losses.shape[1])
         return Result(
@@ -129,66 +138,6 @@ class Engine:
             merged(each.stopped for each in ended),
             merged(each.states for each in ended),
         )
-
-    def _one_after_another(
-        self, packs: Packs, plan: Plan, reader: Reader | None, once: Once
-    ) -> list[Ended]:
-        """Trains the packs that are left, as many lanes at a time as there is memory for."""
-        ended: list[Ended] = []
-        started = self._chosen.compiler.has_started
-        for pack in packs:
-            self._chosen.compiler.rewind(started)
-            self.width = packs.width
-            once.begin()
-            found = self._attempt(pack, plan, reader, once.tick)
-            if found is None:
-                once.begin_anew()
-                self._most = packs.halve(pack)
-                self._say(f"out of memory: {counted(self._most, 'lane')} at a time from here on")
-            else:
-                ended.append(found)
-        return ended
-
-    def _side_by_side(
-        self, packs: Packs, plan: Plan, reader: Reader | None, once: Once
-    ) -> list[Ended]:
-        """Has copies of this process train packs, if that was chosen, and leaves the others."""
-        copies = min(self._chosen.copies, len(packs.sizes))
-        if copies == 1 or plan.stop or not self._supply.can_be_copied or not packs.allow(copies):
-            return []
-        ended: list[Ended] = []
-        once.begin()
-        all_packs = list(packs)
-        try:
-            divided(
-                [
-                    partial(self._by_copy, all_packs[place::copies], plan, reader)
-                    for place in range(copies)
-                ],
-                {"read": once.read, "tick": once.tick, "ended": ended.append},
-            )
-        except CannotDivide:
-            packs.put_back(all_packs)
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            self._say("out of memory: one lane at a time from here on")
-            self._chosen.copies = 1
-            done = {lane for found in ended for lane in found.lanes}
-            once.begin_anew(kept=sum(found.losses.numel() for found in ended))
-            packs.put_back([pack for pack in all_packs if pack[0].number not in done])
-        return ended
-
-    def _by_copy(
-        self, packs: Sequence[Sequence[Lane]], plan: Plan, reader: Reader | None, parent: Parent
-    ) -> None:
-        """In a copy of the process: trains some packs, and tells of each."""
-        ticks = Ticks(partial(parent.tell, "tick"))
-        reader = reader and reader.telling(partial(parent.tell, "read"))
-        for pack in packs:
-            found = self._train(pack, plan, reader, ticks.add)
-            ticks.tell()
-            parent.tell("ended", found)
 
     def plain(self) -> "Engine":
         """An engine of the same model and samples that never compiles, and tells nobody."""
@@ -243,27 +192,18 @@ class Engine:
         together = [packs] if plan.stop is not None else self._supply.together(packs)
         return [[lane for pack in some for lane in pack] for some in together]
 
-    def _attempt(
-        self, lanes: Sequence[Lane], plan: Plan, reader: Reader | None, tick: Callable[[int], None]
-    ) -> Ended | None:
-        """Trains lanes together; None if there was no memory for so many."""
-        try:
-            return self._train(lanes, plan, reader, tick)
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-        # Only here, without the error and the frames that it holds, are buffers free again.
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        return None
-
     def _train(
-        self, lanes: Sequence[Lane], plan: Plan, reader: Reader | None, tick: Callable[[int], None]
+        self,
+        plan: Plan,
+        lanes: Sequence[Lane],
+        width: int,
+        reader: Reader | None,
+        tick: Callable[[int], None],
     ) -> Ended:
         every = plan.read_every or self.epoch_steps or inf
         packs = [lanes] if self.strategy == "stacked" else [[lane] for lane in lanes]
         seeds = seeds_among(lanes)
-        squads = [self._squad(pack, plan, seeds) for pack in packs]
+        squads = [self._squad(pack, width, plan, seeds) for pack in packs]
         feed = self._supply.feed(seeds)
         workers, may_divide = self._chosen.workers, self._supply.can_be_copied
         training = Training(
@@ -301,7 +241,7 @@ class Engine:
             scale.to(self.device),
         )
 
-    def _squad(self, lanes: Sequence[Lane], plan: Plan, seeds: Sequence[int]) -> Squad:
+    def _squad(self, lanes: Sequence[Lane], width: int, plan: Plan, seeds: Sequence[int]) -> Squad:
         first = lanes[0].seed
         steps = LONG if plan.steps is None else plan.steps
         return Squad(
@@ -309,7 +249,7 @@ class Engine:
             {seed: self._starts.start(seed) for seed in seeds},
             self.layout,
             self._chosen.stacked or self._task.alone(first),
-            self.width if self.strategy == "stacked" else 1,
+            width if self.strategy == "stacked" else 1,
             Span(steps, self.epoch_steps or steps),
             self._chosen.compiler,
             Noise(first, self.device),

@@ -135,7 +135,8 @@ def decide(
     choice = _Choice(task, width, workers)
     if name == "stacked":
         sizes = [supply.batch]
-        if lane_steps and supply.epoch_steps and lane_steps > enough * supply.epoch_steps:
+        is_often = lane_steps and supply.epoch_steps and lane_steps > enough * supply.epoch_steps
+        if supply.tail and is_often:
             sizes.append(supply.tail)
         stacked = Stacked(starts.module, starts.layout, task.loss, sizes, compiler)
         chosen = choice.why_not_stacked(stacked) if may_be_timed and to_compile else ""
