@@ -205,6 +205,7 @@ def test_a_run_says_so(data: tuple[Tensor, Tensor]):
     [
         ("bf61", small, r"unknown precision 'bf61'; did you mean 'bf16'\? \(allowed: bf16, tf32\)"),
         (16, small, r"unknown precision 16 \(allowed: bf16, tf32\)"),
+        (["bf16"], small, r"unknown precision \['bf16'\] \(allowed: bf16, tf32\)"),
         ("tf32", small, "precision='tf32' needs a GPU, and lanes are on cpu"),
         (
             "bf16",
@@ -286,7 +287,7 @@ SEEN: list[bool] = []
 @pytest.mark.parametrize("name", ["tf32", None])
 def test_they_are_set_while_the_model_computes(name: str | None):
     module, precision = Switches(), Precision(name, "cuda")
-    layout, loss = layout_of(module), LOSSES["mse"]
+    layout, loss = layout_of(module), LOSSES["mean-squared-error"]
     ways = (
         Stacked(module, layout, loss, (), Compiler(False, lambda _: None), precision),
         OneModule(module, layout, loss, precision),

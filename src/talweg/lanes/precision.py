@@ -64,7 +64,7 @@ def precision_of(asked: str | None, device: torch.device, dtype: torch.dtype) ->
     """
     if asked is None:
         return Precision(None, device.type)
-    if asked not in PRECISIONS:
+    if asked not in tuple(PRECISIONS):  # which may be asked for what has no hash
         raise choose("precision", asked, PRECISIONS)
     if asked == "tf32" and device.type != "cuda":
         raise UserError(f"precision='tf32' needs a GPU, and lanes are on {device.type}")
