@@ -73,6 +73,16 @@ def test_json_is_all_that_standard_output_holds(tmp_path: Path):
     assert (tmp_path / result["report"]).is_file()
 
 
+def test_precision_is_asked_for_by_name(tmp_path: Path):
+    done = run("compare", "iris", *QUICK, "--precision", "bf16", "--out", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "run" / "study.json").read_text())
+    assert record["asked"]["precision"] == "bf16"
+    done = run("find-lr", "iris", "--device", "cpu", "--precision", "tf32", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "precision='tf32' needs a GPU, and lanes are on cpu" in done.stderr
+
+
 def test_an_augmentation_comes_from_a_file(tmp_path: Path):
     (tmp_path / "own.py").write_text(
         "import torch\ndef jitter(x):\n    return x + torch.randn_like(x)\n"

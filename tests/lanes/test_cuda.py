@@ -1,5 +1,7 @@
 """Lanes on a GPU get the numbers that they get on the processor."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
@@ -60,3 +62,75 @@ def test_batches_are_augmented_by_draws_of_their_own(strategy: str):
     assert torch.equal(torch.cuda.get_rng_state(), before)
     assert torch.equal(runs[0].losses, runs[1].losses)
     assert not torch.allclose(runs[0].losses, runs[2].losses)
+
+
+def scaled(weight: float) -> Callable[[], nn.Module]:
+    """Gives the weight, of rows of the identity."""
+
+    def build() -> nn.Module:
+        line = nn.Linear(64, 64, bias=False)
+        nn.init.constant_(line.weight, weight)
+        return line
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("precision", "weight"), [("bf16", 1 + 2.0**-10), ("tf32", 1 + 2.0**-12), (None, 1 + 2.0**-12)]
+)
+@pytest.mark.parametrize("strategy", ["stacked", "serial"])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_products_are_rounded_and_updates_are_not(
+    precision: str | None, weight: float, strategy: str, compiled: bool
+):
+    switch = torch.backends.cuda.matmul
+    before = switch.allow_tf32
+    data = torch.eye(64), torch.zeros(64, 64)
+    run = lanes.train(
+        scaled(weight), data, [rules.SGD(lr=2.0**-12)] * 3, steps=1, batch_size=None,
+        strategy=strategy, compile=compiled, device="cuda", precision=precision,
+    )  # fmt: skip
+    product = 1.0 if precision else weight
+    torch.testing.assert_close(run.losses, torch.full((3, 1), product**2), rtol=1e-6, atol=0)
+    after = run.params(2)["weight"]
+    assert after.dtype is torch.float32
+    assert (after < weight).all()
+    # The mean over 64 × 64 numbers moves each weight by 2·2⁻¹²·2⁻¹² of them, at least a bit.
+    torch.testing.assert_close(after, torch.full_like(after, weight), rtol=2.0**-20, atol=0)
+    assert switch.allow_tf32 == before
+
+
+def attentive() -> nn.Module:
+    return nn.Sequential(
+        nn.Unflatten(1, (2, 6)),
+        nn.TransformerEncoderLayer(6, 2, 8, 0.0, batch_first=True),
+        nn.LSTM(6, 4, batch_first=True),
+        First(),
+        nn.Flatten(),
+        nn.BatchNorm1d(8),
+        nn.Linear(8, 3),
+    )
+
+
+class First(nn.Module):
+    """The first of what a layer gives."""
+
+    def forward(self, given: tuple[torch.Tensor, object]) -> torch.Tensor:
+        return given[0]
+
+
+@pytest.mark.parametrize("precision", ["bf16", "tf32"])
+def test_in_fewer_bits_lanes_stacked_end_where_they_end_alone(precision: str):
+    draw = torch.Generator().manual_seed(0)
+    x, y = torch.randn(60, 12, generator=draw), torch.randint(3, (60,), generator=draw)
+    stacked, alone, whole = (
+        lanes.train(
+            attentive, (x, y), [rules.SGD(lr=0.1), rules.SGD(lr=0.02)], [0, 1], steps=10,
+            batch_size=20, strategy=strategy, compile=False, device="cuda", precision=asked,
+        )
+        for strategy, asked in (("stacked", precision), ("serial", precision), ("serial", None))
+    )  # fmt: skip
+    size = whole.losses.abs().max()
+    assert (stacked.losses - alone.losses).abs().max() <= 3 * 2.0**-8 * size
+    if precision == "bf16":
+        assert (stacked.losses - whole.losses).abs().max() > 1e-5 * size

@@ -287,3 +287,13 @@ def test_training_batches_may_be_augmented():
     ours = find_lr(linear, (x, y), "sgd", augment=doubled, **asked)
     theirs = find_lr(linear, (2 * x, y), "sgd", **asked)
     assert ours.losses == theirs.losses
+
+
+def test_products_may_be_in_fewer_bits():
+    asked = {"lrs": [0.001, 0.01, 0.1], "seeds": 2, "steps": 20, "progress": False}
+    ours, theirs = (
+        find_lr(linear, quadratic(), "sgd", precision=precision, **asked)
+        for precision in ("bf16", None)
+    )
+    assert ours.losses != theirs.losses
+    assert np.allclose(ours.losses, theirs.losses, rtol=0.05, atol=0.05)

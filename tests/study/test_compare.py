@@ -363,3 +363,21 @@ def test_a_function_that_does_not_fit_is_refused_before_anything_is_written(tmp_
     with pytest.raises(talweg.UserError, match=r"augment \(<lambda>\) must give what it gets"):
         talweg.compare("mlp", "wine", out=tmp_path / "run", augment=lambda x: x[:1], **QUICK)
     assert not (tmp_path / "run").exists()
+
+
+def test_the_study_says_in_what_precision(tmp_path: Path):
+    plain, study = (
+        talweg.compare("mlp", "wine", out=tmp_path / str(precision), precision=precision, **QUICK)
+        for precision in (None, "bf16")
+    )
+    assert [each.record["asked"]["precision"] for each in (plain, study)] == [None, "bf16"]
+    told = "products in bfloat16, sums and updates in float32"
+    assert told in study.record["log"]
+    page = (study.folder / "report.html").read_text()
+    assert f"Precision (bf16): {told}." in page
+    assert "Precision (" not in (plain.folder / "report.html").read_text()
+    losses = [each.metrics.column("value").to_pylist() for each in (plain, study)]
+    assert losses[0] != losses[1]
+    with pytest.raises(talweg.UserError, match="unknown precision 'fp16'; did you mean 'bf16'"):
+        talweg.compare("mlp", "wine", out=tmp_path / "run", precision="fp16", **QUICK)
+    assert not (tmp_path / "run").exists()

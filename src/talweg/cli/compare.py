@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from talweg.cli.forecasting import show_forecast
-from talweg.cli.options import AUGMENT, MEMORY, batch, numbers, subject_of, whole_numbers
+from talweg.cli.options import AUGMENT, MEMORY, PRECISION, batch, numbers, subject_of, whole_numbers
 from talweg.cli.ranking import as_values, show
 from talweg.core import UserError, split_calls
 from talweg.study import forecast, prepare, run
@@ -101,6 +101,7 @@ def compare(
         typer.Option(help=MEMORY),
     ] = None,
     augment: Annotated[str | None, typer.Option(help=AUGMENT)] = None,
+    precision: Annotated[str | None, typer.Option(help=PRECISION)] = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Only say what would be trained, its memory and its time."),
@@ -143,6 +144,7 @@ def compare(
         prune=prune,
         memory=memory,
         augment=augment,
+        precision=precision,
     )
     if dry_run:
         expected = forecast(prepared)

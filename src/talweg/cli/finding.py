@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from talweg.cli.options import AUGMENT, MEMORY, batch, numbers, subject_of
+from talweg.cli.options import AUGMENT, MEMORY, PRECISION, batch, numbers, subject_of
 from talweg.rates import FoundRate, find_lr
 from talweg.study import words
 
@@ -43,6 +43,7 @@ def find(
         typer.Option(help=MEMORY),
     ] = None,
     augment: Annotated[str | None, typer.Option(help=AUGMENT)] = None,
+    precision: Annotated[str | None, typer.Option(help=PRECISION)] = None,
     out: Annotated[str | None, typer.Option(help="Draw it: an HTML file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
@@ -64,6 +65,7 @@ def find(
         strategy=strategy,
         memory=memory,
         augment=augment,
+        precision=precision,
     )
     if as_json:
         typer.echo(json.dumps(_plain(found), indent=1, allow_nan=False))

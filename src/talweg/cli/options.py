@@ -10,6 +10,8 @@ MEMORY = (
 
 AUGMENT = "A function that changes the inputs of training batches at random, as file.py:name."
 
+PRECISION = "bf16, or tf32 on a GPU: products in fewer bits. Default: as the model is."
+
 
 def subject_of(command: str, subject: str, model: str | None, data: str | None) -> tuple[str, str]:
     """``(model, data)`` from the argument, which may be either, and the two options.

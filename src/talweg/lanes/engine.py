@@ -18,12 +18,12 @@ from talweg.lanes.checks import classes_of, fitting_loss
 from talweg.lanes.compiling import Compiler, keep_freed_memory
 from talweg.lanes.evaluate import Reader, Reading
 from talweg.lanes.feed import FromSamples, FromStream, Supply, cast
-from talweg.lanes.gradients import Stacked
 from talweg.lanes.memory import TRIED, Needs, Scales
 from talweg.lanes.noise import Noise
 from talweg.lanes.packs import Once, Packs
 from talweg.lanes.passes import Passes
 from talweg.lanes.plan import Ended, Lane, Plan, Result, by_structure, merged, seeds_among
+from talweg.lanes.precision import precision_of
 from talweg.lanes.squad import Squad
 from talweg.lanes.starts import Starts
 from talweg.lanes.strategy import Task, decide
@@ -55,6 +55,7 @@ class Engine:
         memory: What lanes may take on the device, without PyTorch itself; None for 80% of what is
             free there when they begin.
         augment: Changes the inputs of training batches; None to take them as they are.
+        precision: What models compute in: ``"bf16"``, ``"tf32"``, or None for their own type.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Engine:
         say: Callable[[str], None],
         memory: str | int | None = None,
         augment: Augment | None = None,
+        precision: str | None = None,
     ) -> None:
         self._memory = None if memory is None else memory_size(memory)
         self.device = device_of(device)
@@ -81,6 +83,7 @@ class Engine:
         self._scales: Scales | None = None
         self._starts = Starts(source, self.device)
         self.layout = self._starts.layout
+        computed = precision_of(precision, self.device, self.layout.dtype)
         self._supply = self._supplied(samples, batch_size, drop_last, augment)
         self.samples, self.batch = self._supply.samples, self._supply.batch
         self.epoch_steps = self._supply.epoch_steps
@@ -95,7 +98,7 @@ class Engine:
                 "the model starts from the same parameters with every seed: seeds "
                 + (difference if self.epoch_steps else "make no difference")
             )
-        self._task = Task(self._starts, self.loss, self._supply)
+        self._task = Task(self._starts, self.loss, self._supply, computed)
         chosen = decide(self._task, strategy, compiled, lane_counts, lane_steps, say)
         self._chosen = chosen
         self.strategy, self.width, self.compiles = chosen.name, chosen.width, chosen.compiles
@@ -144,9 +147,7 @@ class Engine:
         other = copy(self)
         other._say = _nobody
         compiler = Compiler(False, _nobody)
-        stacked = self._chosen.stacked and Stacked(
-            self._starts.module, self.layout, self.loss, (), compiler
-        )
+        stacked = self._chosen.stacked and self._task.stacked((), compiler)
         other._chosen = replace(self._chosen, compiler=compiler, stacked=stacked, copies=1)
         return other
 

@@ -2,20 +2,21 @@
 
 import copy
 import threading
-from collections.abc import Callable, Generator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from talweg.data.inputs import Arguments, X, arguments, call, each
+from talweg.lanes.attention import plain_attention
 from talweg.lanes.compiling import Compiler
 from talweg.lanes.layout import Layout
 from talweg.lanes.operators import keep_own_gradients
-from talweg.lanes.substitutes import substitute
+from talweg.lanes.precision import Precision
+from talweg.lanes.substitutes import keep_whole, substitute
 from talweg.losses import Loss
 
 Buffers: TypeAlias = dict[str, Tensor]
@@ -66,6 +67,7 @@ class Stacked:
         loss: The loss to differentiate.
         batches: The sizes of batch that programs are compiled for; others run uncompiled.
         compiler: What may compile the program.
+        precision: What the model computes in.
     """
 
     def __init__(
@@ -75,9 +77,13 @@ class Stacked:
         loss: Loss,
         batches: Sequence[int],
         compiler: Compiler,
+        precision: Precision,
     ) -> None:
         self._layout = layout
+        self._precision = precision
         self._module = stackable_copy(module)
+        if precision.is_mixed:
+            keep_whole(self._module)
         self._loss = loss
         # A program as it is written puts each call's parameters into its module.
         self._own = threading.local()
@@ -95,6 +101,7 @@ class Stacked:
     def _program(self, module: nn.Module) -> Callable[..., tuple[Any, Tensor, Buffers]]:
         """What gives gradients, losses and buffers of all lanes by a module's forward."""
         training, loss, layout = module.train(), self._loss, self._layout
+        precision = self._precision
 
         def lane_loss(
             params: dict[str, Tensor], rest: Buffers, given: Arguments, y: Tensor
@@ -102,9 +109,11 @@ class Stacked:
             # A layer may change its buffers in place, which must not reach the lane's own.
             own = {name: value.clone() for name, value in rest.items()}
             own |= params
-            output = functional_call(training, own, *given)
+            with precision.forward():
+                output = functional_call(training, own, *given)
             # Or it may have put new ones in their place, which `functional_call` leaves in `own`.
-            return loss(output, y), {name: own[name].detach() for name in rest}
+            value = loss(precision.whole(output), y)
+            return value, {name: own[name].detach() for name in rest}
 
         differentiate = vmap(grad_and_value(lane_loss, has_aux=True), randomness="different")
 
@@ -123,7 +132,8 @@ class Stacked:
         for size, program in self._compiled.items():
             if size < y.shape[1]:
                 few = each(x, lambda values, size=size: values[:, :size].contiguous())
-                program(at, rest, arguments(few), y[:, :size].contiguous())
+                with self._precision.machine():
+                    program(at, rest, arguments(few), y[:, :size].contiguous())
 
     @property
     def _plain(self) -> Callable[..., tuple[Any, Tensor, Buffers]]:
@@ -141,7 +151,7 @@ class Stacked:
 
     def ready(self) -> AbstractContextManager[None]:
         """See `Gradients.ready`."""
-        return plain_attention()
+        return plain_attention(self._precision.is_mixed)
 
     def stepper(self, at: Tensor, rest: Buffers, grads: Tensor) -> Stepper:
         """See `Gradients.stepper`."""
@@ -154,7 +164,8 @@ class Stacked:
             run = program if program is not None and program.has_started else self._plain
             if run is program and not self._has_compiled:
                 self._compile_smaller(at, rest, x, y)
-            parts, found, new_rest = run(at, rest, arguments(x), y)
+            with self._precision.machine():
+                parts, found, new_rest = run(at, rest, arguments(x), y)
             copy_all(slots, parts)
             for name, value in new_rest.items():
                 rest[name].copy_(value)
@@ -164,25 +175,15 @@ class Stacked:
 
     def outputs(self, at: Tensor, rest: Buffers, x: X) -> Tensor:
         """See `Gradients.outputs`."""
-        module, given = self._evaluation, arguments(x)
+        module, given, precision = self._evaluation, arguments(x), self._precision
 
         def forward(params: dict[str, Tensor], rest: Buffers) -> Tensor:
-            return functional_call(module, {**params, **rest}, *given)
+            with precision.forward():
+                output = functional_call(module, {**params, **rest}, *given)
+            return precision.whole(output)
 
-        with torch.no_grad():
+        with torch.no_grad(), precision.machine():
             return vmap(forward, randomness="different")(self._layout.views(at), rest)
-
-
-@contextmanager
-def plain_attention() -> Generator[None]:
-    """Keeps attention on kernels that can be batched, off the fused ones."""
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(before)
 
 
 class OneModule:
@@ -192,10 +193,12 @@ class OneModule:
         module: The lane's module; it is changed.
         layout: Its layout.
         loss: The loss to differentiate.
+        precision: What the model computes in.
     """
 
-    def __init__(self, module: nn.Module, layout: Layout, loss: Loss) -> None:
+    def __init__(self, module: nn.Module, layout: Layout, loss: Loss, precision: Precision) -> None:
         self._module = module
+        self._precision = precision
         self._layout = layout
         self._loss = loss
         named = dict(self._module.named_parameters())
@@ -214,8 +217,9 @@ class OneModule:
         def losses(x: X, y: Tensor) -> Tensor:
             for parameter in self._trainable:
                 parameter.grad = None
-            loss = self._loss(call(self._module, x[0]), y[0])
-            loss.backward()
+            with self._precision.machine():
+                loss = self._loss(self._forward(x[0]), y[0])
+                loss.backward()
             for parameter, row in zip(self._trainable, rows, strict=True):
                 if parameter.grad is None:
                     row.zero_()
@@ -230,8 +234,13 @@ class OneModule:
         """See `Gradients.outputs`; takes one lane."""
         self._load(at, rest)
         self._module.eval()
-        with torch.no_grad():
-            return call(self._module, x)[None]
+        with torch.no_grad(), self._precision.machine():
+            return self._forward(x)[None]
+
+    def _forward(self, x: X) -> Tensor:
+        with self._precision.forward():
+            output = call(self._module, x)
+        return self._precision.whole(output)
 
     def _load(self, at: Tensor, rest: Buffers) -> None:
         for parameter, value in zip(self._trainable, self._layout.views(at).values(), strict=True):

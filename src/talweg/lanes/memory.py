@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import torch
 
 from talweg.data import Samples
+from talweg.lanes.attention import plain_attention
 from talweg.lanes.compiling import Compiler
 from talweg.lanes.evaluate import ROWS
-from talweg.lanes.gradients import Gradients, plain_attention
+from talweg.lanes.gradients import Gradients
 from talweg.lanes.layout import Layout
 from talweg.lanes.measuring import Allocations
 from talweg.lanes.plan import Lane, Plan

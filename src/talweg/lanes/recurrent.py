@@ -32,6 +32,11 @@ def stack_recurrent(module: nn.Module) -> None:
         layer.__class__ = type(own.__name__, (nn.Module,), members | _MEMBERS)
 
 
+def is_stacked(layer: nn.Module) -> bool:
+    """Whether a layer is one of those that `stack_recurrent` has changed."""
+    return type(layer).forward is _forward
+
+
 def _forward(
     self: nn.RNNBase,
     x: Tensor | PackedSequence,

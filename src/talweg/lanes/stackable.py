@@ -14,7 +14,11 @@ from talweg.data.inputs import X, for_lanes
 from talweg.lanes.compiling import Compiler
 from talweg.lanes.gradients import Buffers, Gradients, OneModule, Stacked
 from talweg.lanes.layout import Layout
+from talweg.lanes.precision import Precision
 from talweg.losses import Loss
+
+OWN = Precision()
+"""A model's own type throughout."""
 
 
 class Trial(NamedTuple):
@@ -30,7 +34,13 @@ class Trial(NamedTuple):
 
 
 def trial_alone(
-    build: Callable[[], nn.Module], layout: Layout, loss: Loss, x: X, y: Tensor, noise: int = 0
+    build: Callable[[], nn.Module],
+    layout: Layout,
+    loss: Loss,
+    x: X,
+    y: Tensor,
+    noise: int = 0,
+    precision: Precision = OWN,
 ) -> Trial:
     """Trains a new module for one step on a few samples.
 
@@ -41,6 +51,7 @@ def trial_alone(
         x: Samples ``[n, …]``.
         y: Their targets.
         noise: Seeds what the module draws.
+        precision: What it computes in.
 
     Raises:
         UserError: If the module or the loss raises.
@@ -48,7 +59,7 @@ def trial_alone(
     module = build()
     start = layout.flatten(module), layout.rest(module)
     try:
-        return _trial(OneModule(module, layout, loss), 1, start, x, y, noise)
+        return _trial(OneModule(module, layout, loss, precision), 1, start, x, y, noise)
     except UserError:
         raise
     except Exception as error:
@@ -59,12 +70,18 @@ def trial_alone(
 
 
 def why_not(
-    build: Callable[[int], nn.Module], layout: Layout, loss: Loss, x: X, y: Tensor
+    build: Callable[[int], nn.Module],
+    layout: Layout,
+    loss: Loss,
+    x: X,
+    y: Tensor,
+    precision: Precision = OWN,
 ) -> str | None:
     """Why a model cannot be stacked; None if it can.
 
     The module of one seed, stacked, is given the parameters of another: what that other one keeps
-    apart from parameters and buffers, in plain attributes, then shows as a difference.
+    apart from parameters and buffers, in plain attributes, then shows as a difference. They are
+    compared in the model's own type, where rounding hides nothing.
 
     Args:
         build: Makes the module of a seed.
@@ -72,6 +89,7 @@ def why_not(
         loss: The loss.
         x: A few samples ``[n, …]``.
         y: Their targets.
+        precision: What lanes will compute in; stacked, the model must work in it too.
     """
     alone = [trial_alone(lambda: build(1), layout, loss, x, y, noise) for noise in (0, 1)]
     changing = _changing(build, layout, loss, x, y)
@@ -79,12 +97,17 @@ def why_not(
         return f"it changes {changing}, which is no buffer, at every step"
     other = build(1)
     try:
-        stacked = Stacked(build(0), layout, loss, (), Compiler(False, lambda _: None))
+        compiler = Compiler(False, lambda _: None)
+        stacked, asked = (
+            Stacked(build(0), layout, loss, (), compiler, each) for each in (OWN, precision)
+        )
         with warnings.catch_warnings():
             # What vmap has no rule for it runs lane by lane, slower than serial lanes.
             warnings.filterwarnings("error", message=".*batching rule")
             start = layout.flatten(other), layout.rest(other)
             found = _trial(stacked, 2, start, x, y, noise=0)
+            if precision.name:
+                _trial(asked, 2, start, x, y, noise=0)
     except Exception as error:
         return _in_words(error)
     if not torch.equal(alone[0].gradient, alone[1].gradient):

@@ -20,6 +20,7 @@ from talweg.lanes.choosing import (
 from talweg.lanes.compiling import Compiler, worth_compiling
 from talweg.lanes.feed import Supply
 from talweg.lanes.gradients import OneModule, Stacked
+from talweg.lanes.precision import PRECISIONS, Precision
 from talweg.lanes.stackable import trial_alone, why_not
 from talweg.lanes.starts import Starts
 from talweg.lanes.workers import Workers
@@ -36,11 +37,13 @@ class Task:
         starts: Its modules.
         loss: The loss.
         supply: The batches.
+        precision: What the model computes in.
     """
 
     starts: Starts
     loss: Loss
     supply: Supply
+    precision: Precision
 
     def few(self, batch: int, most: int = 8) -> tuple[X, Tensor]:
         """As many samples as a batch has, but few."""
@@ -49,7 +52,12 @@ class Task:
 
     def alone(self, seed: int = 0) -> OneModule:
         """What trains single lanes, on a module of that seed."""
-        return OneModule(self.starts.build(seed), self.starts.layout, self.loss)
+        return OneModule(self.starts.build(seed), self.starts.layout, self.loss, self.precision)
+
+    def stacked(self, batches: Sequence[int], compiler: Compiler) -> Stacked:
+        """What trains stacked lanes; see `Stacked`."""
+        starts = self.starts
+        return Stacked(starts.module, starts.layout, self.loss, batches, compiler, self.precision)
 
     def draws(self) -> bool:
         """Whether the model draws random numbers in training.
@@ -68,7 +76,9 @@ class Task:
     def _trial(self, batch: int) -> bool:
         starts = self.starts
         few = self.few(batch)
-        return trial_alone(lambda: starts.build(0), starts.layout, self.loss, *few).drew
+        return trial_alone(
+            lambda: starts.build(0), starts.layout, self.loss, *few, precision=self.precision
+        ).drew
 
 
 @dataclass
@@ -120,6 +130,8 @@ def decide(
         raise choose("strategy", asked, STRATEGIES)
     starts, supply = task.starts, task.supply
     draws = task.draws()
+    if task.precision.name:
+        say(PRECISIONS[task.precision.name])
     name = _stacked_or_serial(task, asked, say)
     enough = worth_compiling(starts.layout.size, supply.batch)
     waits = compiled is None and lane_steps is None
@@ -138,7 +150,7 @@ def decide(
         is_often = lane_steps and supply.epoch_steps and lane_steps > enough * supply.epoch_steps
         if supply.tail and is_often:
             sizes.append(supply.tail)
-        stacked = Stacked(starts.module, starts.layout, task.loss, sizes, compiler)
+        stacked = task.stacked(sizes, compiler)
         chosen = choice.why_not_stacked(stacked) if may_be_timed and to_compile else ""
         compiler.rewind(started=False)  # as if it had been remembered: the same numbers
         way, _, reason = chosen.partition(": ")
@@ -181,7 +193,8 @@ class _Choice:
     def _told(self) -> tuple[object, ...]:
         """What every choice depends on."""
         starts, loss = self._task.starts, self._task.loss
-        return starts.module, starts.layout, loss.name, shown(self._batch[0]), starts.device
+        given, precision = shown(self._batch[0]), self._task.precision.name
+        return starts.module, starts.layout, loss.name, given, starts.device, precision
 
     @property
     def _timing(self) -> Timing:
@@ -210,7 +223,8 @@ def _stacked_or_serial(task: Task, asked: str, say: Callable[[str], None]) -> st
     if asked == "serial":
         return asked
     starts = task.starts
-    reason = why_not(starts.build, starts.layout, task.loss, *task.few(task.supply.batch))
+    few = task.few(task.supply.batch)
+    reason = why_not(starts.build, starts.layout, task.loss, *few, task.precision)
     if reason is None:
         return "stacked"
     if asked == "stacked":

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, embedding, linear
-from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase  # pyright: ignore[reportPrivateUsage]
 from torch.nn.utils import parametrizations
+from torch.utils._pytree import tree_leaves, tree_map
 
-from talweg.lanes.recurrent import stack_recurrent
+from talweg.lanes.recurrent import is_stacked, stack_recurrent
 
 
 def substitute(module: nn.Module) -> None:
@@ -29,6 +30,40 @@ def substitute(module: nn.Module) -> None:
         for kind, forward in _FORWARDS.items():
             if issubclass(own, kind) and own.forward is kind.forward:
                 layer.__class__ = type(own.__name__, (own,), {"forward": forward})
+
+
+def keep_whole(module: nn.Module) -> None:
+    """Has the layers inside a module compute in float32 that cannot be batched in two types.
+
+    Their parameters and statistics are in float32, and under `torch.autocast` what they are given
+    is not. What they give is of the type that they are given.
+
+    Args:
+        module: Its layers can be batched otherwise; it is changed.
+    """
+    layers: list[Any] = [
+        layer
+        for layer in module.modules()
+        if isinstance(layer, (_NormBase, nn.LayerNorm, nn.RMSNorm, nn.PReLU)) or is_stacked(layer)
+    ]
+    for layer in layers:
+        own = type(layer)
+        layer.__class__ = type(own.__name__, (own,), {"forward": _whole(own.forward)})
+
+
+def _whole(forward: Callable[..., Any]) -> Callable[..., Any]:
+    def whole(self: nn.Module, *given: Any, **named: Any) -> Any:
+        first = next(each for each in tree_leaves((given, named)) if isinstance(each, Tensor))
+        given, named = _cast((given, named), torch.float32)
+        with torch.autocast(first.device.type, enabled=False):
+            return _cast(forward(self, *given, **named), first.dtype)
+
+    return whole
+
+
+def _cast(tree: Any, dtype: torch.dtype) -> Any:
+    """The same with all tensors in one type."""
+    return tree_map(lambda each: each.to(dtype) if isinstance(each, Tensor) else each, tree)
 
 
 def _lstm_cell(

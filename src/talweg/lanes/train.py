@@ -88,6 +88,7 @@ def train(
     each: Callable[[Reading], None] | None = None,
     memory: str | int | None = None,
     augment: Augment | None = None,
+    precision: str | None = None,
 ) -> Run:
     """Trains many lanes at once: rule i with seed i is lane i.
 
@@ -143,6 +144,10 @@ def train(
             seed and step, for all of the seed's lanes; what it draws from torch's, NumPy's or
             Python's global generators follows from the seed and the step. What is
             evaluated stays as it is.
+        precision: ``"bf16"``: the model computes its forward and backward pass in bfloat16 where
+            `torch.autocast` does; parameters, gradients, rules, losses and metrics stay in
+            float32. ``"tf32"``: its float32 products and convolutions use TF32, on a GPU. None:
+            all as the model is.
 
     Raises:
         UserError: For input that cannot be used, in one line.
@@ -176,6 +181,7 @@ def train(
         say=notes.append,
         memory=memory,
         augment=augment,
+        precision=precision,
     )
     plan = Plan(
         chosen,

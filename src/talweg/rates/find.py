@@ -41,6 +41,7 @@ def find_lr(
     strategy: str = "auto",
     memory: str | int | None = None,
     augment: Augment | None = None,
+    precision: str | None = None,
 ) -> FoundRate:
     """Finds a learning rate to start from: all rates and seeds at once, as lanes.
 
@@ -65,6 +66,7 @@ def find_lr(
         strategy: ``"auto"``, ``"stacked"`` or ``"serial"``.
         memory: A limit on what data and lanes take, such as ``"2G"``; see `lanes.train`.
         augment: As for `lanes.train`.
+        precision: As for `lanes.train`.
 
     Returns:
         What was found. Ctrl-C ends the search with what it knows by then, if every rate was tried
@@ -101,6 +103,7 @@ def find_lr(
         say=lambda _line: None,
         memory=memory,
         augment=augment,
+        precision=precision,
     )
     interrupted, made = False, steps
     with watched("trying rates", sum(lane_counts) * steps, progress) as tick:

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from talweg.core import counted
+from talweg.lanes.precision import PRECISIONS
 from talweg.report.pieces import escape, listing, number_table, pairs
 from talweg.report.table import metric_name
 from talweg.study import Study, words
@@ -101,6 +102,7 @@ def protocol(study: Study) -> str:
         f"{_counted_both_ways(record)}.",
         *([_pruning()] if asked.get("prune") else []),
         *([_augmentation(asked["augment"])] if asked.get("augment") else []),
+        *([_precision(asked["precision"])] if asked.get("precision") else []),
         f"Choice: the rate with the best mean validation {metric} at the end ({direction} is "
         f"better); a rate at which a seed diverged is out. It was trained again on "
         f"{counted(asked['seeds'], 'fresh seed')}, and the score is taken on the test part, which "
@@ -134,6 +136,10 @@ def _augmentation(name: str) -> str:
         f"Augmentation: {name} changed every training batch, once for each seed and step, so that "
         "runs with one seed learned from the same. Validation and test part stayed as they are."
     )
+
+
+def _precision(name: str) -> str:
+    return f"Precision ({name}): {PRECISIONS[name]}."
 
 
 def _settings(study: Study) -> str:

@@ -65,6 +65,7 @@ def compare(
     prune: bool = False,
     memory: str | int | None = None,
     augment: Augment | None = None,
+    precision: str | None = None,
 ) -> Study:
     """Trains every rule × learning rate × seed at once and says which rule wins.
 
@@ -123,6 +124,7 @@ def compare(
         augment: A function that changes the inputs of training batches at random, or
             ``"file.py:name"`` of one; see `talweg.lanes.train`. It gets inputs as the model does,
             which is scaled, unless ``scale=False``. What is evaluated stays as it is.
+        precision: ``"bf16"``, ``"tf32"`` or None; see `talweg.lanes.train`.
 
     Returns:
         The study. After Ctrl-C it holds what was done by then; see `Study.partial`.
@@ -163,6 +165,7 @@ def compare(
         prune=prune,
         memory=memory,
         augment=augment,
+        precision=precision,
     )
     return run(prepared, out, progress)
 

@@ -121,6 +121,7 @@ def prepare(
     prune: bool = False,
     memory: str | int | None = None,
     augment: Augment | None = None,
+    precision: str | None = None,
 ) -> Prepared:
     """Checks what is asked for and makes ready to train, without training or writing anything.
 
@@ -183,6 +184,7 @@ def prepare(
         compiled=None,
         memory=memory,
         augment=augmentation,
+        precision=precision,
     )
     prepared = Prepared(
         name=name,
@@ -205,6 +207,7 @@ def prepare(
             "prune": prune,
             "memory": memory,
             "augment": augmentation and augmentation.name,
+            "precision": precision,
         },
         splits=splits,
         metrics=metrics,
