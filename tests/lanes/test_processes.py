@@ -3,12 +3,14 @@
 import errno
 import math
 import os
+import random
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,8 +23,10 @@ from talweg import rules
 from talweg.core import UserError
 from talweg.data import Samples
 from talweg.lanes import Engine, Plan, Reading, training
+from talweg.lanes.copying import can_divide, cores_for
+from talweg.lanes.evaluate import Reader
 from talweg.lanes.plan import Result
-from talweg.lanes.processes import Parent, can_divide, divided
+from talweg.lanes.processes import Parent, StandsStill, divided
 from talweg.lanes.squad import Squad
 from talweg.metrics import METRICS
 from talweg.models.own import source_of
@@ -85,17 +89,34 @@ def leaves(_parent: Parent) -> None:
     raise SystemExit(3)
 
 
+def ends(_parent: Parent) -> None:
+    os._exit(7)
+
+
+class PickyError(ValueError):
+    """It is sent, but cannot be received: it is made of two arguments and shows one."""
+
+    def __init__(self, what: str, code: int) -> None:
+        super().__init__(f"{what} {code}")
+
+
+def fails_when_received(_parent: Parent) -> None:
+    raise PickyError("a", 5)
+
+
 @pytest.mark.parametrize(
     ("work", "kind", "words"),
     [
         (fails, UserError, "this one"),
         (fails_unsendably, RuntimeError, "held"),
         (is_killed, MemoryError, "was killed"),
-        (leaves, RuntimeError, "ended early"),
+        (leaves, SystemExit, "3"),
+        (ends, RuntimeError, r"ended early \(7\)"),
+        (fails_when_received, RuntimeError, "PickyError: a 5"),
     ],
 )
 def test_what_one_raises_is_raised_and_the_others_end(
-    work: Callable[[Parent], None], kind: type[Exception], words: str
+    work: Callable[[Parent], None], kind: type[BaseException], words: str
 ):
     began = time.monotonic()
     with pytest.raises(kind, match=words):
@@ -103,6 +124,64 @@ def test_what_one_raises_is_raised_and_the_others_end(
     assert time.monotonic() - began < 30
     with pytest.raises(ChildProcessError):  # none is left
         os.waitpid(-1, os.WNOHANG)
+
+
+def test_one_that_waits_for_a_thread_it_has_not_is_given_up(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("talweg.lanes.processes.STILL", 0.5)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()
+
+        def asks_it(_parent: Parent) -> None:
+            pool.submit(int).result()
+
+        def computes(_parent: Parent) -> float:
+            began = time.process_time()
+            while time.process_time() - began < 2:
+                pass
+            return 1.0
+
+        assert divided([computes], {}) == [1.0]
+        with pytest.raises(StandsStill):
+            divided([asks_it, computes], {})
+
+
+def test_copies_print_once_and_draw_alike(capfd: pytest.CaptureFixture[str]):
+    def prints(number: int, _parent: Parent) -> float:
+        print(f"copy {number}")
+        return random.random()
+
+    random.seed(3)
+    print("before", end=" ")
+    found = divided([partial(prints, i) for i in range(2)], {})
+    print("after")
+    sys.stdout.flush()
+    random.seed(3)
+    assert found == [random.random()] * 2
+    assert capfd.readouterr().out.count("before") == 1
+
+
+def test_signals_are_heard_once(tmp_path: Path):
+    def hear(_number: int, _frame: object) -> None:
+        (tmp_path / str(os.getpid())).touch()
+
+    def terminates(_parent: Parent) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    usual = signal.signal(signal.SIGTERM, hear)
+    try:
+        with pytest.raises(RuntimeError, match="ended early"):
+            divided([terminates], {})
+        assert signal.getsignal(signal.SIGTERM) is hear
+    finally:
+        signal.signal(signal.SIGTERM, usual)
+    assert not list(tmp_path.iterdir())
+
+
+def test_cores_are_left_free_where_there_are_more_than_needed(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {2, 5, 7}, raising=False)
+    assert cores_for(2) == [None, None]
+    assert cores_for(3) == [2, 5, 7]
+    assert cores_for(4) == [2, 5, 7, 2]
 
 
 def test_ctrl_c_is_the_parents_and_ends_them():
@@ -396,3 +475,29 @@ class Waiting(Net):
     def forward(self, x: Tensor) -> Tensor:
         time.sleep(0.005)
         return super().forward(x) if x.mean() < 1e9 else x
+
+
+def test_where_a_copy_stands_still_threads_go_on(
+    monkeypatch: pytest.MonkeyPatch, data: tuple[Tensor, Tensor]
+):
+    monkeypatch.setattr("talweg.lanes.processes.STILL", 0.5)
+    whole, read, *_ = trained(monkeypatch, data, math.inf)
+    here, usual = os.getpid(), Reader.read
+
+    def reads(self: Reader, *arguments: Any) -> None:
+        if os.getpid() != here:
+            time.sleep(60)
+        usual(self, *arguments)
+
+    monkeypatch.setattr(Reader, "read", reads)
+    others, read_by_threads, _, times = trained(monkeypatch, data, 0.0)
+    assert times == 1
+    assert torch.equal(whole.losses.nan_to_num(-1), others.losses.nan_to_num(-1))
+    assert by_lane(read).keys() == by_lane(read_by_threads).keys()
+
+
+def test_without_room_for_two_the_process_is_not_copied(
+    monkeypatch: pytest.MonkeyPatch, data: tuple[Tensor, Tensor]
+):
+    monkeypatch.setattr("talweg.lanes.packs.Packs.leave_room", lambda *_: False)
+    assert trained(monkeypatch, data, 0.0)[3] == 0

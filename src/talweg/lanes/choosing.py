@@ -15,8 +15,9 @@ from torch import Tensor
 
 from talweg.core import UserError, write_file
 from talweg.data.inputs import X, for_lanes
+from talweg.lanes.copying import can_divide
 from talweg.lanes.gradients import Buffers, Gradients, OneModule, Stacked
-from talweg.lanes.processes import Parent, can_divide, divided
+from talweg.lanes.processes import Parent, divided
 from talweg.lanes.workers import Workers
 
 TRIALS, AT_MOST, LONG_ENOUGH = 3, 100, 0.05

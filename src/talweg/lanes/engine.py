@@ -122,16 +122,15 @@ class Engine:
             self._say(packs.told)
         once = Once(each or _nobody, tick or _nobody)
         reader = each and self._reader(plan, once.read)
-        passes = Passes(
-            packs, partial(self._train, plan), reader, once, self._chosen.compiler, self._say
-        )
+        chosen, train = self._chosen, partial(self._train, plan)
+        may_divide = self._supply.can_be_copied and chosen.workers.may_divide
+        passes = Passes(packs, train, reader, once, chosen.compiler, self._say, may_divide)
         ended: list[Ended] = []
-        copies = min(self._chosen.copies, len(packs.sizes))
-        if copies > 1 and not plan.stop and self._supply.can_be_copied and packs.allow(copies):
+        copies = min(chosen.copies, len(packs.sizes))
+        if copies > 1 and may_divide and not plan.stop and packs.allow(copies):
             ended += passes.side_by_side(copies)
         ended += passes.one_after_another()
-        if not passes.may_divide:
-            self._chosen.copies = 1
+        chosen.workers.may_divide = chosen.workers.may_divide and passes.may_divide == may_divide
         self.width, self._most = packs.width, passes.most or self._most
         if isinstance(self._supply, FromStream):
             self._say_what_came(self._supply, plan, ended[0].losses.shape[1])
@@ -198,6 +197,7 @@ class Engine:
         plan: Plan,
         lanes: Sequence[Lane],
         width: int,
+        may_divide: bool,
         reader: Reader | None,
         tick: Callable[[int], None],
     ) -> Ended:
@@ -206,7 +206,7 @@ class Engine:
         seeds = seeds_among(lanes)
         squads = [self._squad(pack, width, plan, seeds) for pack in packs]
         feed = self._supply.feed(seeds)
-        workers, may_divide = self._chosen.workers, self._supply.can_be_copied
+        workers = self._chosen.workers
         training = Training(
             squads, feed, plan.steps, every, reader, plan.stop, tick, plan.keep, workers, may_divide
         )

@@ -92,6 +92,11 @@ class Packs:
             return f"{one} ({in_bytes(shared)} of it for all lanes), more than {allowed}"
         return f"{some} {takes}: {max(self.sizes)} at a time, to keep below {allowed}"
 
+    def leave_room(self, lanes: Sequence[Lane]) -> bool:
+        """Whether copies of this process may train a pack: pages that they write to are doubled."""
+        held = sum(self._needs.each[lane.number].held for lane in lanes)
+        return self._needs.peak(lanes, self.side_by_side) + 2 * held <= self.limit
+
     def allow(self, count: int) -> bool:
         """Whether so many packs of one lane each fit into the memory at the same time."""
         return self._needs.peak([self._largest] * count, count) <= self.limit

@@ -11,11 +11,13 @@ from talweg.lanes.compiling import Compiler
 from talweg.lanes.evaluate import Reader
 from talweg.lanes.packs import Once, Packs
 from talweg.lanes.plan import Ended, Lane
-from talweg.lanes.processes import CannotDivide, Parent, Ticks, divided
+from talweg.lanes.processes import CannotDivide, Parent, StandsStill, Ticks, divided
 
-Train: TypeAlias = Callable[[Sequence[Lane], int, Reader | None, Callable[[int], None]], Ended]
-"""Trains a pack: its lanes, how many go through the model together, who reads and who is told of
-steps."""
+Train: TypeAlias = Callable[
+    [Sequence[Lane], int, bool, Reader | None, Callable[[int], None]], Ended
+]
+"""Trains a pack: its lanes, how many go through the model together, whether copies of this process
+may, who reads and who is told of steps."""
 
 
 class Passes:
@@ -28,10 +30,11 @@ class Passes:
         once: Told of readings and steps.
         compiler: What may compile.
         say: Told, in one line each, where memory runs out.
+        may_divide: Whether copies of this process may train lanes.
 
     Attributes:
         most: Lanes in a pack, at most, where memory has run out; else None.
-        may_divide: Whether there was memory enough for lanes side by side.
+        may_divide: Whether copies of this process have worked so far.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Passes:
         once: Once,
         compiler: Compiler,
         say: Callable[[str], None],
+        may_divide: bool,
     ) -> None:
         self._packs = packs
         self._train = train
@@ -50,7 +54,7 @@ class Passes:
         self._compiler = compiler
         self._say = say
         self.most: int | None = None
-        self.may_divide = True
+        self.may_divide = may_divide
 
     def one_after_another(self) -> list[Ended]:
         """Trains the packs that are left."""
@@ -59,7 +63,13 @@ class Passes:
         for pack in self._packs:
             self._compiler.rewind(started)
             self._once.begin()
-            found = self._attempt(pack)
+            try:
+                found = self._attempt(pack)
+            except StandsStill:
+                self._give_up_copies()
+                self._once.begin_anew()
+                self._packs.put_back([pack])
+                continue
             if found is None:
                 self._once.begin_anew()
                 self.most = self._packs.halve(pack)
@@ -71,7 +81,9 @@ class Passes:
     def _attempt(self, lanes: Sequence[Lane]) -> Ended | None:
         """Trains lanes together; None if there was no memory for so many."""
         try:
-            return self._train(lanes, self._packs.width, self._reader, self._once.tick)
+            may_divide = self.may_divide and self._packs.leave_room(lanes)
+            width = self._packs.width
+            return self._train(lanes, width, may_divide, self._reader, self._once.tick)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -93,20 +105,30 @@ class Passes:
         except CannotDivide:
             self._packs.put_back(packs)
         except Exception as error:
-            if not is_out_of_memory(error):
+            if isinstance(error, StandsStill):
+                self._give_up_copies()
+            elif is_out_of_memory(error):
+                self._say("out of memory: one lane at a time from here on")
+            else:
                 raise
-            self._say("out of memory: one lane at a time from here on")
             self.may_divide = False
             done = {lane for found in ended for lane in found.lanes}
             self._once.begin_anew(kept=sum(found.losses.numel() for found in ended))
             self._packs.put_back([pack for pack in packs if pack[0].number not in done])
         return ended
 
+    def _give_up_copies(self) -> None:
+        self.may_divide = False
+        self._say(
+            "copies of this process stand still, as where a model, loss or metric has threads of "
+            "its own: going on without"
+        )
+
     def _by_copy(self, packs: Sequence[Sequence[Lane]], parent: Parent) -> None:
         """In a copy of the process: trains some packs, and tells of each."""
         ticks = Ticks(partial(parent.tell, "tick"))
         reader = self._reader and self._reader.telling(partial(parent.tell, "read"))
         for pack in packs:
-            found = self._train(pack, self._packs.width, reader, ticks.add)
+            found = self._train(pack, self._packs.width, False, reader, ticks.add)
             ticks.tell()
             parent.tell("ended", found)

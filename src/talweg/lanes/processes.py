@@ -4,36 +4,36 @@ Threads take turns at the interpreter, and small models spend a good part of the
 Copies begin with all that is loaded and compiled, and share its memory until one writes to it.
 """
 
-import ctypes
-import gc
 import os
 import pickle
 import signal
-import sys
 import time
 import traceback
-import warnings
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
-
 from talweg.core import first_line
+from talweg.lanes.copying import copy, cores_for, give_freed_memory_back
 
 T = TypeVar("T")
 OFTEN = 0.1
 """Seconds between what a copy tells of the steps it made."""
-DIE_WITH_PARENT = 1
-"""Linux's name for the signal that a process gets when the one that made it ends."""
+STILL = 30.0
+"""Seconds without a word and without a moment on a core, after which a copy is given up."""
 
 
-def can_divide() -> bool:
-    """Whether this process can be copied: on Linux, as long as it has not used a GPU."""
-    return sys.platform == "linux" and not torch.cuda.is_initialized()
+class CannotDivide(Exception):  # noqa: N818 - no error: the work can be done here
+    """The system makes no more copies of this process."""
+
+
+class StandsStill(Exception):  # noqa: N818 - no error: the work can be done here
+    """A copy waits for ever, as for threads that this process has and copies have not."""
 
 
 class Ticks:
@@ -58,10 +58,6 @@ class Ticks:
         """Tells of those that were not told of yet."""
         self._tell(self._count)
         self._count, self._told = 0, time.monotonic()
-
-
-class CannotDivide(Exception):  # noqa: N818 - no error: the work can be done here
-    """The system makes no more copies of this process."""
 
 
 class Parent:
@@ -91,12 +87,17 @@ class Parent:
         """Does the work, and tells what came of it."""
         try:
             self._send("ended", work(self))
-        except Exception as error:
+        except BaseException as error:
             where = "".join(traceback.format_exception(error))
-            try:
-                self._send("failed", (error, where))
-            except Exception:  # it cannot be sent
-                self._send("failed", (RuntimeError(first_line(error)), where))
+            self._send("failed", (_sendable(error), where))
+
+
+def _sendable(error: BaseException) -> BaseException:
+    """An exception, or in place of one that does not arrive, one that says the same."""
+    with suppress(Exception):
+        if type(pickle.loads(pickle.dumps(error))) is type(error):
+            return error
+    return RuntimeError(f"{type(error).__name__}: {first_line(error)}")
 
 
 @dataclass
@@ -133,6 +134,13 @@ class _Copy:
         with suppress(OSError):  # it was killed: the next message says so
             self.line.send_bytes(pickle.dumps(value))
 
+    def processor_time(self) -> tuple[str, ...]:
+        """What it has had of the cores, in the system's ticks."""
+        with suppress(OSError):
+            stat = Path(f"/proc/{self.process}/stat").read_text()
+            return tuple(stat.rsplit(")", 1)[1].split()[11:13])
+        return ()
+
     def end(self) -> None:
         """Ends the process, if it still runs."""
         if self.process and self.works:
@@ -164,30 +172,30 @@ def divided(
         told: Name → what is called in this process with what copies tell under it.
         asked: Answers the questions of all copies that still work, in their order.
         begun: Called once the copies are made: what this process holds for them it may let go.
-        patience: Seconds to wait for any of them, at most; None for ever.
+        patience: Seconds to wait for any of them, at most; None for as long as they do something.
 
     Raises:
         CannotDivide: If they cannot be made; nothing was done then.
-        TimeoutError: If none was heard of for so long.
-        Exception: What the first of them raised; the others are ended, as they are if a handler
+        StandsStill: If one does nothing for `STILL` seconds, or says nothing for ``patience``.
+        BaseException: What the first of them raised; the others are ended, as they are if a handler
             raises. `MemoryError` if one was killed.
     """
-    cores = sorted(os.sched_getaffinity(0))
     copies: list[_Copy] = []
+    give_freed_memory_back()
     try:
-        for place, work in enumerate(works):
-            _copy(copies, work, cores[place % len(cores)])
+        for work, core in zip(works, cores_for(len(works)), strict=True):
+            _copy(copies, work, core)
         if begun:
             begun()
+            give_freed_memory_back()
         while working := [copy for copy in copies if copy.works]:
             if asked and all(copy.asks for copy in working):
                 answer = asked([copy.question for copy in working])
                 for copy in working:
                     copy.answer(answer)
-            ready = wait([copy.line for copy in working if not copy.asks], patience)
-            if not ready:
-                raise TimeoutError
-            for copy in working:
+            waiting = [copy for copy in working if not copy.asks]
+            ready = _heard(waiting, patience)
+            for copy in waiting:
                 if copy.line in ready:
                     copy.hear(told)
         return [copy.result for copy in copies]
@@ -196,53 +204,31 @@ def divided(
             copy.end()
 
 
-def _copy(copies: list[_Copy], work: Callable[[Parent], object], core: int) -> None:
-    """Makes a copy of this process that does the work; in this one, adds it to the others."""
-    here, there = Pipe()
-    parent = os.getpid()
-    with _deaf(), warnings.catch_warnings():
-        # Python and JAX warn of threads that hold locks: ours wait for work, and copies use no JAX.
-        warnings.simplefilter("ignore")
-        try:
-            process = os.fork()
-        except OSError as error:
-            raise CannotDivide from error
-        if process:
-            copies.append(_Copy(process, here))
-        else:
-            try:
-                here.close()
-                _settle(parent, core)
-                Parent(there).run(work)
-            finally:
-                os._exit(0)  # nothing of the parent's is to be put away here
-    there.close()
+def _heard(copies: Sequence[_Copy], patience: float | None) -> Sequence[object]:
+    """The lines of copies that have something to say, once there are any."""
+    lines, before = [copy.line for copy in copies], None
+    while not (ready := wait(lines, STILL if patience is None else patience)):
+        now = [copy.processor_time() for copy in copies]
+        if patience is not None or now == before:
+            raise StandsStill
+        before = now
+    return ready
 
 
-@contextmanager
-def _deaf() -> Generator[None]:
-    """Inside, Ctrl-C waits: it would be lost in what Python calls before and after a copy."""
-    heard = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+def _copy(copies: list[_Copy], work: Callable[[Parent], object], core: int | None) -> None:
+    """Makes a copy of this process that does the work, and adds it to the others."""
     try:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        yield
+        here, there = Pipe()
+    except OSError as error:  # too many files
+        raise CannotDivide from error
+    try:
+        copy(
+            partial(Parent(there).run, work),
+            core,
+            lambda process: copies.append(_Copy(process, here)),
+        )
+    except OSError as error:  # too many processes
+        here.close()
+        raise CannotDivide from error
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, heard)
-
-
-def _settle(parent: int, core: int) -> None:
-    """Makes this copy one that works on its own core and leaves Ctrl-C to its parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before that
-        os._exit(1)
-    with suppress(OSError):  # where that is forbidden, it runs anywhere
-        os.sched_setaffinity(0, {core})
-    torch.set_num_threads(1)
-    gc.freeze()  # looking for garbage would write to all that is shared
-    # The threads and processes that compile were not copied.
-    os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
-    inductor: Any = sys.modules.get("torch._inductor.config")
-    if inductor:
-        inductor.compile_threads = 1
+        there.close()

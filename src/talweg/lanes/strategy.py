@@ -1,11 +1,13 @@
 """How the lanes of a model are run: stacked or one by one, compiled or not, on which cores."""
 
+import inspect
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from talweg.core import UserError, choose, missing_compiler
 from talweg.data.inputs import X, shown
@@ -194,7 +196,8 @@ class _Choice:
         """What every choice depends on."""
         starts, loss = self._task.starts, self._task.loss
         given, precision = shown(self._batch[0]), self._task.precision.name
-        return starts.module, starts.layout, loss.name, given, starts.device, precision
+        told = (starts.module, _sources(starts.module), starts.layout, loss.name)
+        return *told, given, starts.device, precision
 
     @property
     def _timing(self) -> Timing:
@@ -217,6 +220,17 @@ class _Choice:
         return remembered(
             ("apart", *self._told, count), lambda: why_apart(self._timing, alone, count)
         )
+
+
+def _sources(module: nn.Module) -> list[str]:
+    """The code of a module's classes that are not PyTorch's, as far as it can be read."""
+    kinds = dict.fromkeys(type(part) for part in module.modules())
+    own = [kind for kind in kinds if not kind.__module__.startswith("torch.")]
+    found: list[str] = []
+    for kind in own:
+        with suppress(OSError, TypeError):
+            found.append(inspect.getsource(kind))
+    return found
 
 
 def _stacked_or_serial(task: Task, asked: str, say: Callable[[str], None]) -> str:

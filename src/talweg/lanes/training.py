@@ -8,10 +8,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from talweg.lanes.copying import can_divide
 from talweg.lanes.evaluate import Reader
 from talweg.lanes.feed import Feed
 from talweg.lanes.plan import Ended, merged
-from talweg.lanes.processes import CannotDivide, Parent, Ticks, can_divide, divided
+from talweg.lanes.processes import CannotDivide, Parent, Ticks, divided
 from talweg.lanes.squad import Squad
 from talweg.lanes.workers import Workers
 

@@ -1,14 +1,13 @@
 """Threads that work on chunks of lanes side by side, each on a core of its own."""
 
-import itertools
-import os
-import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
+
+from talweg.lanes.copying import cores_for, keep_to
 
 T = TypeVar("T")
 
@@ -25,6 +24,8 @@ class Workers:
 
     def __init__(self, count: int) -> None:
         self.count = count
+        self.may_divide = True
+        """Whether copies of this process may take their place."""
         self._pool: ThreadPoolExecutor | None = None
         self._halted = False
 
@@ -40,7 +41,7 @@ class Workers:
         before = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            cores = itertools.cycle(_cores())
+            cores = iter(cores_for(self.count))
             with ThreadPoolExecutor(self.count, "lanes", _keep_to, (cores,)) as self._pool:
                 yield
         finally:
@@ -91,21 +92,10 @@ class _Halted(Exception):  # noqa: N818 - not an error: another thread has one t
     """A call stopped because another raised."""
 
 
-def _cores() -> Sequence[int | None]:
-    """The cores this process may use; None where that cannot be asked."""
-    if not hasattr(os, "sched_getaffinity"):
-        return [None]
-    return sorted(os.sched_getaffinity(0))
-
-
 def _keep_to(cores: Iterator[int | None]) -> None:
     """Keeps the thread that calls it to the next core.
 
     It sleeps whenever another holds the interpreter, and would often wake up on another core, with
     its chunk in the cache of the one before.
     """
-    core = next(cores)
-    if core is None:
-        return
-    with suppress(OSError):  # where that is forbidden, it runs anywhere
-        os.sched_setaffinity(threading.get_native_id(), {core})
+    keep_to(next(cores))
