@@ -206,12 +206,16 @@ def divided(
 
 def _heard(copies: Sequence[_Copy], patience: float | None) -> Sequence[object]:
     """The lines of copies that have something to say, once there are any."""
-    lines, before = [copy.line for copy in copies], None
-    while not (ready := wait(lines, STILL if patience is None else patience)):
+    lines = [copy.line for copy in copies]
+    began = time.monotonic()
+    used: list[tuple[str, ...]] = []
+    # In turns of a second: Ctrl-C does not end a wait if another thread got the signal.
+    while not (ready := wait(lines, min(1.0, STILL))):
         now = [copy.processor_time() for copy in copies]
-        if patience is not None or now == before:
+        if patience is None and now != used:
+            began, used = time.monotonic(), now
+        if time.monotonic() - began > (STILL if patience is None else patience):
             raise StandsStill
-        before = now
     return ready
 
 

@@ -1,7 +1,7 @@
 """Threads that work on chunks of lanes side by side, each on a core of its own."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -57,8 +57,9 @@ class Workers:
         if self._pool is None or len(calls) == 1:
             return [call() for call in calls]
         self._halted = False
-        futures = [self._pool.submit(self._guarded, call) for call in calls]
+        futures: list[Future[T]] = []
         try:
+            futures.extend(self._pool.submit(self._guarded, call) for call in calls)
             wait(futures)
         except BaseException:
             self._halted = True
