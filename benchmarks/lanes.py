@@ -1,6 +1,7 @@
 """`make bench`: lanes of small models against the plain loop and JAX, and against the machine.
 
     python benchmarks/lanes.py [--json benchmarks/results/lanes.json] [--rounds 3] [--tasks 0,3]
+    python benchmarks/lanes.py --profile 0
 
 Every task is timed in rounds, each with the plain PyTorch loop (torch.optim.Adam, its defaults),
 the same with the fused Adam, talweg's lanes as `strategy="auto"` runs them, and, for the MLPs, JAX
@@ -197,6 +198,22 @@ def compile_times() -> dict[str, float]:
     return {"empty cache": times[0], "warm cache": times[1]}
 
 
+def profiled(task: Task) -> None:
+    """Prints where half of a task's lanes spend their time on one core."""
+    os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[0]})
+    torch.set_num_threads(1)
+    lanes = task.lanes // 2
+    engine, rules = engine_for(task, lanes, print), task.lane_rules()[:lanes]
+    train(engine, rules, 2 * (engine.epoch_steps or 1))
+    steps = enough(train(engine, rules, 20) * lanes)
+    print(f"{min(train(engine, rules, steps) for _ in range(5)):.1f} µs a lane and step")
+    with torch.profiler.profile() as found:
+        train(engine, rules, steps)
+    parts = sorted(found.key_averages(), key=lambda part: -part.self_cpu_time_total)
+    for part in parts[:16]:
+        print(f"{part.self_cpu_time_total / steps / lanes:7.2f} µs  {part.key}")
+
+
 def shown(rows: list[dict[str, Any]]) -> Table:
     table = Table(
         "task", "lanes", "talweg", "loop", "loop ÷ talweg", "asked", "fused ÷", "JAX ÷", "asked",
@@ -220,7 +237,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tasks", default=",".join(map(str, range(len(TASKS)))))
+    parser.add_argument("--profile", type=int, help="only say where a task's time goes")
     asked = parser.parse_args()
+    if asked.profile is not None:
+        profiled(TASKS[asked.profile])
+        return
     rates = machine()
     rows = []
     for place in map(int, asked.tasks.split(",")):
