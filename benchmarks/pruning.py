@@ -21,7 +21,7 @@ import numpy as np
 from run import provenance
 
 import talweg
-from talweg.lanes import Reading, engine
+from talweg.lanes import Reading, strategy
 from talweg.study import Study
 from talweg.study.history import History
 from talweg.study.pruning import RUNGS, Pruner, Rungs, saving
@@ -51,7 +51,7 @@ class Widths:
 
     def __init__(self) -> None:
         self._found: dict[str, int] = {}
-        self._choose = engine.choose_width
+        self._choose = strategy.choose_width
 
     @contextmanager
     def used(self, name: str) -> Iterator[None]:
@@ -60,11 +60,11 @@ class Widths:
         def width(*asked: object, **more: object) -> int:
             return self._found.setdefault(name, self._choose(*asked, **more))  # pyright: ignore
 
-        engine.choose_width = width
+        strategy.choose_width = width
         try:
             yield
         finally:
-            engine.choose_width = self._choose
+            strategy.choose_width = self._choose
 
 
 def timed(data: str, repeat: int, prune: bool) -> tuple[Study, float, float]:
