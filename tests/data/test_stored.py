@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 import torch
 from pyarrow import parquet
-from torch import nn
+from tests.data.on_disk import LITTLE, ROWS, TINY, columns, folder_of, net, stored_samples, task
 
 import talweg
 from talweg import lanes
@@ -19,71 +19,10 @@ from talweg.data.moments import Moments
 from talweg.data.stored import Store
 from talweg.lanes import ahead
 
-ROWS = 600
-TINY = 1000
-LITTLE = 20_000_000
-"""Enough for lanes; still less than what is left to PyTorch of the memory for data."""
-"""Bytes: everything that can stay on disk does."""
-
 
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch):
     monkeypatch.setattr(table, "PIECE_BYTES", 20_000)
-
-
-def columns(rows: int = ROWS, seed: int = 0) -> dict[str, list]:
-    """Columns of every kind, with gaps, a constant, an outlier and times."""
-    draw = np.random.default_rng(seed)
-    age = draw.normal(40, 10, rows)
-    wage = draw.normal(1e6, 1.0, rows)
-    wage[3] = 1e6 + 500
-    age[::7] = np.nan
-    city = draw.choice(["Oslo", "Rome", "Bern", "Wien"], rows).tolist()
-    city[5] = None
-    times = (np.datetime64("2020-01-01", "s") + draw.integers(0, 10**7, rows)).tolist()
-    return {
-        "age": [None if np.isnan(value) else value for value in age],
-        "wage": wage.tolist(),
-        "city": city,
-        "rare": [f"r{value}" for value in draw.geometric(0.05, rows)],
-        "member": draw.choice([True, False], rows).tolist(),
-        "when": times,
-        "same": [7] * rows,
-        "empty": [None] * rows,
-        "key": [f"key {place}" for place in range(rows)],
-        "bought": np.where(wage + draw.normal(0, 1, rows) > 1e6, "yes", "no").tolist(),
-    }
-
-
-def folder_of(path: Path, made: dict[str, list], files: int = 3, **options: object) -> Path:
-    """A folder of parquet files that together hold a table."""
-    path.mkdir()
-    whole = pa.table(made)
-    for place, part in enumerate(np.array_split(np.arange(len(whole)), files)):
-        one = whole.slice(part[0], len(part))
-        parquet.write_table(one, path / f"part-{place}.parquet", row_group_size=70, **options)
-    return path
-
-
-def stored_samples(x: np.ndarray, y: torch.Tensor) -> Samples:
-    """Samples in a store, in an order other than that of the file."""
-    order = np.random.default_rng(0).permutation(len(x))
-    store = Store.temporary(len(x), x.shape[1:], x.dtype)
-    place = np.empty_like(order)
-    place[order] = np.arange(len(x))
-    for part in np.array_split(x[order], 4):
-        store.append(part)
-    return Samples(Stored(store, place), y)
-
-
-def net() -> nn.Module:
-    return nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3))
-
-
-def task() -> tuple[np.ndarray, torch.Tensor]:
-    draw = np.random.default_rng(1)
-    x = draw.normal(size=(203, 6)).astype(np.float32)
-    return x, torch.from_numpy(np.abs(x[:, :3]).argmax(1))
 
 
 def test_a_table_is_prepared_the_same_whole_in_pieces_and_on_disk(tmp_path, monkeypatch):
@@ -331,78 +270,6 @@ def test_memory_is_an_amount(tmp_path, memory):
     path = folder_of(tmp_path / "t", columns())
     with pytest.raises(UserError, match="memory must be an amount such as 300M"):
         load(path, target="bought", memory=memory)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16])
-def test_a_matrix_in_an_npy_file(tmp_path, dtype):
-    values = (np.random.default_rng(0).normal(size=(300, 5)) * 100).astype(dtype)
-    np.save(tmp_path / "t.npy", values)
-    whole = split(load(tmp_path / "t.npy", target=1))
-    found = split(load(tmp_path / "t.npy", target=1, memory=TINY))
-    assert isinstance(found.train.x, Stored)
-    torch.testing.assert_close(found.train.x[:], whole.train.x, rtol=1e-6, atol=1e-6)
-    assert torch.equal(found.test.y, whole.test.y)
-    assert found.features == whole.features
-
-
-@pytest.mark.parametrize("shape", [(200, 3, 4), (200, 6)])
-@pytest.mark.parametrize("dtype", [np.float32, np.int32, np.uint8])
-def test_features_and_target_in_two_npy_files(tmp_path, shape, dtype):
-    draw = np.random.default_rng(0)
-    np.save(tmp_path / "x.npy", (draw.random(shape) * 200).astype(dtype))
-    np.save(tmp_path / "y.npy", draw.integers(0, 3, len(np.load(tmp_path / "x.npy"))))
-    pair = str(tmp_path / "x.npy"), tmp_path / "y.npy"
-    whole, found = (split(load(pair, memory=memory)) for memory in (None, TINY))
-    assert isinstance(found.train.x, Stored)
-    assert found.train.x.dtype == whole.train.x.dtype
-    torch.testing.assert_close(found.train.x[:], whole.train.x, rtol=1e-6, atol=1e-6)
-    (tmp_path / "y.npy").write_text("no")
-    with pytest.raises(UserError, match=r"cannot read .*y\.npy: it is damaged"):
-        load(pair)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8])
-def test_a_mapped_array_is_taken_as_it_is_from_its_own_file(tmp_path, dtype):
-    x, y = task()
-    np.save(tmp_path / "x.npy", (x * 50 + 100).astype(dtype))
-    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
-    whole, found = (as_samples((mapped[3:], y[3:]), memory=memory) for memory in (None, TINY))
-    assert isinstance(found.x, Stored)
-    assert found.x.dtype == whole.x.dtype
-    assert torch.equal(found.x[:], whole.x)
-    pair = mapped[3:], y[3:]
-    runs = [lanes.train(net, pair, rules="sgd", epochs=1, memory=each) for each in (None, LITTLE)]
-    assert torch.equal(runs[0].losses, runs[1].losses)
-
-
-def test_what_is_not_in_the_file_is_not_read_from_it(tmp_path):
-    x, y = task()
-    np.save(tmp_path / "x.npy", x)
-    changed = np.load(tmp_path / "x.npy", mmap_mode="c")
-    changed[0] = 7
-    for given in (changed, np.load(tmp_path / "x.npy", mmap_mode="r") + 1, changed.T[:, :203].T):
-        found = as_samples((given, y), memory=TINY)
-        assert torch.equal(found.x, torch.tensor(np.array(given)))
-
-
-@pytest.mark.parametrize("memory", [TINY, None])
-def test_a_mapped_array_must_be_finite(tmp_path, memory):
-    x, y = task()
-    x[[2, 150], [0, 1]] = np.nan, np.inf
-    np.save(tmp_path / "x.npy", x)
-    with pytest.raises(UserError, match="features must be finite numbers, but hold 2 values"):
-        as_samples((np.load(tmp_path / "x.npy", mmap_mode="r"), y), memory=memory)
-
-
-def test_gaps_in_an_npy_file(tmp_path):
-    values = np.random.default_rng(0).normal(size=(200, 3, 2)).astype(np.float32)
-    values[7, 1, 0] = np.nan
-    np.save(tmp_path / "x.npy", values)
-    pair = tmp_path / "x.npy", np.arange(200) % 2
-    with pytest.raises(UserError, match=r"1 missing value .* first at row 7"):
-        split(load(pair, memory=TINY))
-    found = split(load(pair, memory=TINY, missing="median"))
-    assert found.train.x[:].isfinite().all()
 
 
 def test_moments_are_those_of_all_rows_however_they_are_cut():

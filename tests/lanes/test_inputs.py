@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from tests.lanes.common import needs_compiler
+from tests.two_inputs import Joined, Two
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -19,24 +20,6 @@ A, B = (torch.randn(COUNT, size, generator=DRAW, dtype=torch.float64) for size i
 Y = (A.sum(1) > B.sum(1)).long()
 IDS = torch.randint(0, 7, (COUNT, 5), generator=DRAW)
 MASK = torch.rand(COUNT, 5, generator=DRAW) < 0.7
-
-
-class Joined(nn.Module):
-    """One tensor, as all inputs side by side."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 2)).double()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x)
-
-
-class Two(Joined):
-    """The same of two tensors."""
-
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        return self.layers(torch.cat([a, b], 1))
 
 
 class Tokens(nn.Module):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.two_inputs import Joined, Two
 from torch import Tensor, nn
 
 import talweg
@@ -26,24 +27,6 @@ IDS = RNG.integers(0, 7, (N, 5))
 MASK = RNG.random((N, 5)) < 0.7
 SEEN = ((IDS >= 4) & MASK).sum(1) > (((IDS < 4) & MASK).sum(1))
 SEQUENCES = {"ids": IDS, "mask": MASK, "bias": B}
-
-
-class Joined(nn.Module):
-    """One tensor, as all inputs side by side."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 2)).double()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x)
-
-
-class Two(Joined):
-    """The same of two tensors."""
-
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        return self.layers(torch.cat([a, b], 1))
 
 
 class Towers(nn.Module):
