@@ -62,6 +62,10 @@ class Compiler:
                 self._say("compiling: a few seconds, half a minute the first time on a machine")
             self._told = True
 
+    def be_quiet(self) -> None:
+        """Told in a copy of the process, where nobody listens."""
+        self._say = lambda _: None
+
     def rewind(self, started: bool) -> None:
         """Told that other lanes begin, which get the same numbers if they begin the same way.
 

@@ -188,7 +188,8 @@ class Squad:
         return [self.lanes[low:high] for low, high in pairwise(bounds)]
 
     def keep_only(self, lanes: Collection[int]) -> None:
-        """Forgets the other lanes."""
+        """Forgets the other lanes, in a copy of the process."""
+        self._compiler.be_quiet()
         self.died, self.stopped, self._last = {}, {}, {}
         self.size = len(lanes)
         self._compact([row for row, lane in enumerate(self.lanes) if lane in lanes])
