@@ -95,12 +95,19 @@ class Passes:
     def side_by_side(self, copies: int) -> list[Ended]:
         """Has copies of this process train the packs; leaves those that they could not train."""
         ended: list[Ended] = []
+        kept = 0
+
+        def end(told: tuple[Ended, int]) -> None:
+            nonlocal kept
+            ended.append(told[0])
+            kept += told[1]
+
         packs = list(self._packs)
         self._once.begin()
         try:
             divided(
                 [partial(self._by_copy, packs[place::copies]) for place in range(copies)],
-                {"read": self._once.read, "tick": self._once.tick, "ended": ended.append},
+                {"read": self._once.read, "tick": self._once.tick, "ended": end},
             )
         except CannotDivide:
             self._packs.put_back(packs)
@@ -113,7 +120,7 @@ class Passes:
                 raise
             self.may_divide = False
             done = {lane for found in ended for lane in found.lanes}
-            self._once.begin_anew(kept=sum(found.losses.numel() for found in ended))
+            self._once.begin_anew(kept)
             self._packs.put_back([pack for pack in packs if pack[0].number not in done])
         return ended
 
@@ -126,9 +133,9 @@ class Passes:
 
     def _by_copy(self, packs: Sequence[Sequence[Lane]], parent: Parent) -> None:
         """In a copy of the process: trains some packs, and tells of each."""
-        ticks = Ticks(partial(parent.tell, "tick"))
         reader = self._reader and self._reader.telling(partial(parent.tell, "read"))
         for pack in packs:
+            ticks = Ticks(partial(parent.tell, "tick"))
             found = self._train(pack, self._packs.width, False, reader, ticks.add)
             ticks.tell()
-            parent.tell("ended", found)
+            parent.tell("ended", (found, ticks.all))

@@ -41,16 +41,20 @@ class Ticks:
 
     Args:
         tell: Told how many there were.
+
+    Attributes:
+        all: How many there were so far.
     """
 
     def __init__(self, tell: Callable[[int], object]) -> None:
         self._tell = tell
-        self._count = 0
+        self._count = self.all = 0
         self._told = time.monotonic()
 
     def add(self, steps: int) -> None:
         """Counts some more."""
         self._count += steps
+        self.all += steps
         if time.monotonic() - self._told > OFTEN:
             self.tell()
 
