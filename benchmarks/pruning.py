@@ -24,7 +24,7 @@ import talweg
 from talweg.lanes import Reading, strategy
 from talweg.study import Study
 from talweg.study.history import History
-from talweg.study.pruning import RUNGS, Pruner, Rungs, saving
+from talweg.study.pruning import RUNGS, Pruner, Rungs, margin, saving
 from talweg.study.runner import Runner
 from talweg.study.tuning import baseline, best_rate, preference, rates, sign_of
 
@@ -115,7 +115,8 @@ def replayed(history: History, rungs: Rungs) -> dict[str, float]:
     task, sign = history.record["task"], sign_of(history)
     lanes = history.of("tune")
     steps = history.contenders[lanes[0].contender]["steps"]
-    pruner = Pruner(lanes, steps, task["metric"], sign, rungs)
+    close = margin(task, history.record["data"]["validation"])
+    pruner = Pruner(lanes, steps, task["metric"], sign, close, rungs)
     stopped: dict[int, int] = {}
     for step in sorted({int(s) for lane in lanes for s in _steps(history, lane.lane)}):
         for lane in lanes:

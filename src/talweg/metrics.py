@@ -22,6 +22,8 @@ class Metric:
         finish: ``(mean over the samples [lane], all targets) -> [lane]``.
         lowest: No score lies below; None if there is no such bound.
         highest: No score lies above; None if there is no such bound.
+        is_share: Whether it is the share of samples for which something holds, so that one of n
+            samples moves it by 1/n.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Metric:
     finish: Callable[[Tensor, Tensor, Tensor], Tensor]
     lowest: float | None
     highest: float | None
+    is_share: bool
 
 
 METRICS: Registry[Metric] = Registry("metric")
@@ -66,10 +69,14 @@ def _explained(mean: Tensor, target: Tensor, scale: Tensor) -> Tensor:
 
 
 ACCURACY = METRICS.add(
-    "accuracy", Metric("accuracy", True, "classification", correct, _as_is, 0.0, 1.0)
+    "accuracy", Metric("accuracy", True, "classification", correct, _as_is, 0.0, 1.0, True)
 )
-RMSE = METRICS.add("rmse", Metric("rmse", False, "regression", squared_error, _root, 0.0, None))
-R2 = METRICS.add("r2", Metric("r2", True, "regression", squared_error, _explained, None, 1.0))
+RMSE = METRICS.add(
+    "rmse", Metric("rmse", False, "regression", squared_error, _root, 0.0, None, False)
+)
+R2 = METRICS.add(
+    "r2", Metric("r2", True, "regression", squared_error, _explained, None, 1.0, False)
+)
 
 
 def metrics_of(kind: str) -> list[Metric]:

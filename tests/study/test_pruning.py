@@ -9,7 +9,7 @@ from tests.study.made import Maker, record
 
 from talweg.lanes import Reading
 from talweg.study.history import Lane
-from talweg.study.pruning import LEAST, RUNGS, Pruner, saving, share_made, stages, weakest
+from talweg.study.pruning import LEAST, RUNGS, Pruner, margin, saving, share_made, stages, weakest
 from talweg.study.ranking import rank
 from talweg.study.sentences import sentences
 from talweg.study.tuning import Rate, best_rate, rates
@@ -55,17 +55,27 @@ def test_the_weakest_are_those_that_most_others_are_preferred_to(sign: int):
             return one.lr < other.lr
 
         kept = draws.randint(0, len(found))
-        stopped = {one.lr for one in found if sum(beats(other, one) for other in found) >= kept}
+        ahead = {one.lr: sum(beats(other, one) for other in found) for one in found}
+        stopped = {lr for lr, number in ahead.items() if number >= kept}
         assert {rate.lr for rate in weakest(found, kept, sign)} == stopped
+        last = [one.score for one in found if ahead[one.lr] == kept - 1]
+        for close in (0.1, 0.2, 0.3):
+            near = {one.lr for one in found if last and abs(one.score - last[0]) < close + 1e-9}
+            assert {rate.lr for rate in weakest(found, kept, sign, close)} == stopped - near
 
 
-def made_pruner(steps: int = 80) -> tuple[Pruner, dict[int, tuple[str, int]]]:
+def test_two_validation_samples_are_close_where_the_score_counts_samples():
+    assert margin({"metric": "accuracy"}, 30) == 2 / 30
+    assert margin({"metric": "rmse"}, 30) == margin({"metric": "r2"}, 30) == 0
+
+
+def made_pruner(steps: int = 80, margin: float = 0) -> tuple[Pruner, dict[int, tuple[str, int]]]:
     """Two contenders of 9 rates; lane → contender and place of its rate, the best one first."""
     lanes, places = [], {}
     for number, (name, place, seed) in enumerate(itertools.product("ab", range(9), SEEDS)):
         lanes.append(Lane(number, "tune", name, 10.0**place, seed))
         places[number] = name, place
-    return Pruner(lanes, steps, "accuracy", 1), places
+    return Pruner(lanes, steps, "accuracy", 1, margin), places
 
 
 def scored(lanes: dict[int, tuple[str, int]], step: int) -> Reading:
@@ -88,6 +98,18 @@ def test_rates_compete_within_their_contender_and_go_with_all_their_seeds():
         assert sorted(going.values()) == sorted(
             (name, place) for name in "ab" for place in range(kept) for _ in SEEDS
         )
+
+
+def test_rates_close_to_the_last_that_goes_on_go_on_until_they_fall_behind():
+    pruner, lanes = made_pruner(margin=0.01)
+    pruner.read(scored(lanes, 10))
+    assert {lanes[lane][1] for lane in pruner.stop(10)} == {8}  # 7 is a hundredth behind 6
+    behind = scored({lane: place for lane, place in lanes.items() if place[1] < 8}, 12)
+    scores = behind.values["validation", "accuracy"]
+    for row, lane in enumerate(behind.lanes):
+        scores[row] -= 0.1 * (lanes[lane][1] == 7)
+    pruner.read(behind)
+    assert {lanes[lane][1] for lane in pruner.stop(12)} == {7}
 
 
 def test_a_seed_that_diverged_counts_as_the_worst():

@@ -12,7 +12,7 @@ from talweg.lanes.precision import PRECISIONS
 from talweg.report.pieces import escape, listing, number_table, pairs
 from talweg.report.table import metric_name
 from talweg.study import Study, words
-from talweg.study.pruning import RUNGS
+from talweg.study.pruning import CLOSE, RUNGS, margin
 
 
 def headline(study: Study) -> str:
@@ -100,7 +100,7 @@ def protocol(study: Study) -> str:
         f"Equal budget: every {noun} got {_each_rates(record)} learning rates × "
         f"{counted(asked['tune_seeds'], 'tuning seed')}, each trained for {_length(record)}"
         f"{_counted_both_ways(record)}.",
-        *([_pruning()] if asked.get("prune") else []),
+        *([_pruning(record)] if asked.get("prune") else []),
         *([_augmentation(asked["augment"])] if asked.get("augment") else []),
         *([_precision(asked["precision"])] if asked.get("precision") else []),
         f"Choice: the rate with the best mean validation {metric} at the end ({direction} is "
@@ -119,15 +119,19 @@ def protocol(study: Study) -> str:
     return text + _settings(study)
 
 
-def _pruning() -> str:
+def _pruning(record: Mapping[str, Any]) -> str:
     went_on = ", ".join(
         f"{Fraction(kept).limit_denominator(9)} after {Fraction(begin).limit_denominator(9)}"
         for begin, kept in RUNGS
     )
+    close = ""
+    if margin(record["task"], record["data"]["validation"]):
+        close = f", and those that were behind these by {CLOSE} validation samples or fewer"
     return (
         "Pruning: in tuning, rates that were behind others of the same contender were stopped, as "
-        f"many of each. Of its rates there went on {went_on} of the steps. The score of a rate "
-        "that was stopped is known up to there only: it is not chosen, and does not count as good."
+        f"many of each. Of its rates there went on {went_on} of the steps{close}. The score of "
+        "a rate that was stopped is known up to there only: it is not chosen, and does not count "
+        "as good."
     )
 
 

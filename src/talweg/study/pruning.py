@@ -5,16 +5,18 @@ optimization", 2016, algorithm 1), within each contender: its rates compete with
 never with those of another, and as many of each go on, so that all contenders keep equal budgets.
 It is gentler than halving: curves of rates cross, small ones overtake late, and what is stopped
 early for being slow is lost (Li et al., "Hyperband", 2018, section 3.2, which therefore tries
-several degrees). `RUNGS` are chosen by benchmarks/pruning.py.
+several degrees). Nor is a rate stopped for a sample or two, which is chance where few samples
+decide. `RUNGS` and `CLOSE` are chosen by benchmarks/pruning.py.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from talweg.core import counted
 from talweg.lanes import Reading
+from talweg.metrics import METRICS
 from talweg.study.history import History, Lane
 from talweg.study.tuning import Rate, preference
 
@@ -23,6 +25,8 @@ RUNGS: Rungs = ((1 / 8, 3 / 4), (1 / 4, 2 / 3), (1 / 2, 1 / 2))
 """``(share of the steps, share of the rates that go on from there)``; both are rounded up."""
 LEAST = 3
 """No contender is left with fewer rates, if it has as many."""
+CLOSE = 2
+"""Validation samples by which a rate may be behind the last that goes on, and go on as well."""
 
 
 def stages(rates: int, rungs: Rungs = RUNGS) -> list[tuple[float, int]]:
@@ -38,7 +42,7 @@ def stages(rates: int, rungs: Rungs = RUNGS) -> list[tuple[float, int]]:
 
 
 def share_made(rates: int) -> float:
-    """The share of tuning's steps that are made if no lane diverges.
+    """The share of tuning's steps that are made if no lane diverges and none is close to another.
 
     >>> round(share_made(9), 3)
     0.667
@@ -49,8 +53,21 @@ def share_made(rates: int) -> float:
     return made / rates
 
 
-def weakest(rates: Sequence[Rate], kept: int, sign: int) -> list[Rate]:
-    """The rates of one contender that are stopped so that ``kept`` go on.
+def margin(task: Mapping[str, Any], samples: int) -> float:
+    """The difference of scores that stops no rate: that of `CLOSE` validation samples.
+
+    Args:
+        task: A record's task.
+        samples: How many the validation part has.
+
+    Returns:
+        0 for scores that are no share of the samples, which tell more than a count does.
+    """
+    return CLOSE / samples if METRICS[task["metric"]].is_share else 0.0
+
+
+def weakest(rates: Sequence[Rate], kept: int, sign: int, margin: float = 0.0) -> list[Rate]:
+    """The rates of one contender that are stopped so that ``kept`` go on, and those close to them.
 
     The order is that in which a rate is chosen at the end.
 
@@ -58,8 +75,14 @@ def weakest(rates: Sequence[Rate], kept: int, sign: int) -> list[Rate]:
         rates: Those that go on so far, after the same number of steps.
         kept: How many are to go on.
         sign: 1 if a higher score is better, else −1.
+        margin: By how much a score may be behind that of the last of these.
     """
-    return sorted(rates, key=lambda rate: preference(rate, sign))[kept:]
+    ordered = sorted(rates, key=lambda rate: preference(rate, sign))
+    behind = ordered[kept:]
+    if not kept or not margin:
+        return behind
+    enough = sign * ordered[kept - 1].score - margin - 1e-6 * margin
+    return [rate for rate in behind if not sign * rate.score >= enough]
 
 
 class Pruner:
@@ -70,15 +93,23 @@ class Pruner:
         steps: Steps of each.
         metric: The metric that decides.
         sign: 1 if a higher score is better, else −1.
+        margin: The difference of scores that stops no rate.
         rungs: When how many go on: see `RUNGS`.
     """
 
     def __init__(
-        self, lanes: Sequence[Lane], steps: int, metric: str, sign: int, rungs: Rungs = RUNGS
+        self,
+        lanes: Sequence[Lane],
+        steps: int,
+        metric: str,
+        sign: int,
+        margin: float = 0.0,
+        rungs: Rungs = RUNGS,
     ) -> None:
         self._steps = steps
         self._metric = metric
         self._sign = sign
+        self._margin = margin
         self._lanes: dict[str, dict[float, list[int]]] = {}
         for lane in lanes:
             own = self._lanes.setdefault(lane.contender, {})
@@ -105,7 +136,8 @@ class Pruner:
         chosen: list[int] = []
         for name, own in self._lanes.items():
             kept = [count for begin, count in self._stages[name] if step >= begin * self._steps][-1]
-            for rate in weakest([self._rate(lr) for lr in own.items()], kept, self._sign):
+            found = [self._rate(lr) for lr in own.items()]
+            for rate in weakest(found, kept, self._sign, self._margin):
                 chosen += [lane for lane in own.pop(rate.lr) if lane not in self._gone]
         return chosen
 

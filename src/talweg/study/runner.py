@@ -13,7 +13,7 @@ from talweg.study.contenders import Contender
 from talweg.study.folder import RunFolder, read_metrics
 from talweg.study.history import History, Lane
 from talweg.study.live import Display
-from talweg.study.pruning import Pruner, saving
+from talweg.study.pruning import Pruner, margin, saving
 from talweg.study.ranking import rank
 from talweg.study.teams import Team
 from talweg.study.tuning import best_rate, near_best
@@ -171,7 +171,9 @@ class Runner:
         """A plan that stops the rates which are behind, and what is to be told its readings."""
         task, epoch_steps = self._record["task"], team.engine.epoch_steps
         assert epoch_steps is not None
-        pruner = Pruner(lanes, team.steps, task["metric"], 1 if task["higher_is_better"] else -1)
+        sign = 1 if task["higher_is_better"] else -1
+        close = margin(task, self._record["data"]["validation"])
+        pruner = Pruner(lanes, team.steps, task["metric"], sign, close)
 
         def read(reading: Reading) -> None:
             pruner.read(reading)
