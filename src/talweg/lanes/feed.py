@@ -117,7 +117,8 @@ class _Orders:
 
     def _batch(self, step: int) -> Batch:
         chosen = torch.stack([order.batch(step) for order in self._orders])
-        chosen = chosen.to(self._y.device)
+        if self._y.is_cuda:  # from memory that is pinned, nobody waits for the copy
+            chosen = chosen.pin_memory().to(self._y.device, non_blocking=True)
 
         def batch(places: Tensor) -> tuple[X, Tensor]:
             rows = chosen[places]
