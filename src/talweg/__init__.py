@@ -16,6 +16,7 @@ from talweg import (
     transforms,
 )
 from talweg.core import UserError
+from talweg.diagnose import Finding, Health, watch
 from talweg.explain import Explanation, convert, explain
 from talweg.race import Race, race
 from talweg.rates import FoundRate, find_lr
@@ -24,7 +25,9 @@ from talweg.study import Study, compare, load
 __version__ = version("talweg")
 __all__ = [
     "Explanation",
+    "Finding",
     "FoundRate",
+    "Health",
     "Race",
     "Study",
     "UserError",
@@ -46,4 +49,5 @@ __all__ = [
     "rules",
     "schedules",
     "transforms",
+    "watch",
 ]

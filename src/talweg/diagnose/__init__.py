@@ -1,5 +1,20 @@
-"""Diagnosis: what goes wrong in training, measured. One measurement per file."""
+"""Diagnosis: what goes wrong in training, measured and told.
+
+`watch` measures any training loop from beside it. Measurements are in `measures`, what is said of
+them in `findings`, one per file.
+"""
 
 from talweg.diagnose.attenuation import a_layer, blocked_layers, gradients_by_layer
+from talweg.diagnose.findings import DIAGNOSES, Finding
+from talweg.diagnose.health import Health
+from talweg.diagnose.watch import watch
 
-__all__ = ["a_layer", "blocked_layers", "gradients_by_layer"]
+__all__ = [
+    "DIAGNOSES",
+    "Finding",
+    "Health",
+    "a_layer",
+    "blocked_layers",
+    "gradients_by_layer",
+    "watch",
+]

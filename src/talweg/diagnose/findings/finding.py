@@ -1,0 +1,245 @@
+"""What a diagnosis says: signs of one moment, and findings, which are signs that persist."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Literal, TypeAlias
+
+from talweg.core import UserError, choose, is_finite
+from talweg.diagnose.moment import Moment, Past, Setting
+
+Severity: TypeAlias = Literal["note", "warning", "problem"]
+SEVERITIES: tuple[Severity, ...] = ("note", "warning", "problem")
+"""From the least to the worst."""
+
+
+@dataclass(frozen=True)
+class Sign:
+    """What a diagnosis sees at one moment.
+
+    Attributes:
+        layer: Where; `WHOLE` for the model.
+        text: The evidence in words and numbers, such as ``"46% of its 128 units are dead"``.
+        evidence: The same in numbers, thresholds among them.
+        severity: How bad it is.
+        is_certain: Whether it is told at once, however often it was seen.
+    """
+
+    layer: str
+    text: str
+    evidence: Mapping[str, float]
+    severity: Severity = "problem"
+    is_certain: bool = False
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A problem of a training run, with its evidence and what helps.
+
+    Attributes:
+        name: The diagnosis, such as ``"dead units"``.
+        severity: ``"note"``, ``"warning"`` or ``"problem"``: the worst so far.
+        layer: The module's path; empty where it is of the whole model.
+        text: The evidence in words, as it was when it was worst.
+        evidence: The same in numbers, thresholds among them.
+        began: The step from which on it was seen.
+        raised: The step at which it had been seen often enough to be told.
+        passed: The step from which on it was no longer seen; None while it is.
+        meaning: What it means.
+        remedies: What to try, a line each, most of them code.
+    """
+
+    name: str
+    severity: Severity
+    layer: str
+    text: str
+    evidence: Mapping[str, float]
+    began: int
+    raised: int
+    passed: int | None
+    meaning: str
+    remedies: tuple[str, ...]
+
+    def __str__(self) -> str:
+        where = f"{self.layer}: " if self.layer else ""
+        until = "" if self.passed is None else f" to {self.passed}"
+        return f"{self.severity}: {self.name}: {where}{self.text} (from step {self.began}{until})"
+
+
+@dataclass(frozen=True)
+class Diagnosis(ABC):
+    """Sees a disease in what was measured. Its fields are thresholds, which users may change.
+
+    A diagnosis is pure: what it sees depends on its arguments alone, so that it says the same of a
+    training loop, of a lane, and of a run folder that is read again.
+    """
+
+    name: ClassVar[str]
+    """What users read, and silence it by."""
+    meaning: ClassVar[str]
+    remedies: ClassVar[tuple[str, ...]]
+    needs: ClassVar[tuple[str, ...]]
+    """The measures without which it sees nothing."""
+    persists: ClassVar[int] = 2
+    """Measured moments in a row that must show it before it is told, and before it is over."""
+
+    @abstractmethod
+    def signs(self, past: Past) -> Iterator[Sign]:
+        """What is seen at the last measured step."""
+
+    def with_thresholds(self, given: Mapping[str, float]) -> "Diagnosis":
+        """The same with other thresholds.
+
+        Raises:
+            UserError: If it has none of that name, or one is no number above 0.
+        """
+        own = [field.name for field in fields(self)]
+        for name, value in given.items():
+            if name not in own:
+                raise choose(f"threshold of {self.name!r}", name, own)
+            if not is_finite(value) or value <= 0:
+                raise UserError(f"the threshold {name} must be a number above 0, got {value!r}")
+        return replace(self, **given)
+
+
+def geometric(values: Sequence[float]) -> float:
+    """The geometric mean of positive numbers.
+
+    >>> round(geometric([1.0, 0.01]), 9)
+    0.1
+    """
+    return math.exp(sum(map(math.log, values)) / len(values))
+
+
+class Course:
+    """Follows diagnoses through a run: signs that persist are findings.
+
+    Args:
+        diagnoses: What is looked for.
+    """
+
+    def __init__(self, diagnoses: Sequence[Diagnosis]) -> None:
+        self._diagnoses = diagnoses
+        self._past = Past(Setting())
+        self._seen: dict[tuple[str, str], _Seen] = {}
+        self._over: list[Finding] = []
+
+    def add(self, moment: Moment, setting: Setting) -> list[Finding]:
+        """Takes in what was measured at the next moment; returns the findings that are new."""
+        self._past.setting = setting
+        self._past.add(moment)
+        new: list[Finding] = []
+        for diagnosis in self._diagnoses:
+            if not any(moment.of(need) for need in diagnosis.needs):
+                continue
+            signs = {sign.layer: sign for sign in diagnosis.signs(self._past)}
+            before = [layer for name, layer in self._seen if name == diagnosis.name]
+            for layer in dict.fromkeys([*before, *signs]):
+                key = diagnosis.name, layer
+                seen = self._seen.setdefault(key, _Seen(diagnosis, moment.step))
+                was_told = seen.is_told
+                seen.look(moment.step, signs.get(layer))
+                if seen.is_told and not was_told:
+                    new.append(seen.finding())
+                if seen.is_over:
+                    self._over += [seen.finding()] if seen.is_told else []
+                    del self._seen[key]
+        return new
+
+    @property
+    def findings(self) -> list[Finding]:
+        """All so far: those that go on first, then the worst, then those that began first."""
+        now = [seen.finding() for seen in self._seen.values() if seen.is_told]
+        order = {name: place for place, name in enumerate(SEVERITIES)}
+        return sorted(
+            [*now, *self._over],
+            key=lambda one: (one.passed is not None, -order[one.severity], one.began),
+        )
+
+
+class _Seen:
+    """One diagnosis in one layer, from its first sign to its end."""
+
+    def __init__(self, diagnosis: Diagnosis, step: int) -> None:
+        self._diagnosis = diagnosis
+        self._began = step
+        self._raised = step
+        self._worst: Sign | None = None
+        self._signs = 0
+        self._misses = 0
+        self._first_miss: int | None = None
+
+    def look(self, step: int, sign: Sign | None) -> None:
+        if sign is None:
+            self._first_miss = step if self._misses == 0 else self._first_miss
+            self._misses += 1
+            return
+        self._misses, self._first_miss = 0, None
+        self._signs = max(self._signs + 1, self._diagnosis.persists if sign.is_certain else 0)
+        if self._signs <= self._diagnosis.persists:
+            self._raised = step
+        order = SEVERITIES.index
+        if self._worst is None or order(sign.severity) >= order(self._worst.severity):
+            self._worst = sign
+
+    @property
+    def is_told(self) -> bool:
+        return self._signs >= self._diagnosis.persists
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is no more; signs that were not told are forgotten at the first miss."""
+        return self._misses >= (self._diagnosis.persists if self.is_told else 1)
+
+    def finding(self) -> Finding:
+        sign, about = self._worst, self._diagnosis
+        assert sign is not None
+        return Finding(
+            about.name,
+            sign.severity,
+            sign.layer,
+            sign.text,
+            sign.evidence,
+            self._began,
+            self._raised,
+            self._first_miss if self.is_over else None,
+            about.meaning,
+            about.remedies,
+        )
+
+
+def persisting(
+    diagnoses: Sequence[Diagnosis], moments: Sequence[Moment], setting: Setting
+) -> list[Finding]:
+    """The findings of a run that was measured before."""
+    course = Course(diagnoses)
+    for moment in moments:
+        course.add(moment, setting)
+    return course.findings
+
+
+def settled(
+    diagnoses: Mapping[str, Diagnosis],
+    silence: Sequence[str],
+    thresholds: Mapping[str, Mapping[str, float]],
+) -> list[Diagnosis]:
+    """The diagnoses that are made, with the thresholds that are asked for.
+
+    Args:
+        diagnoses: All there are, by name.
+        silence: Names of those that are not made.
+        thresholds: Name → threshold → value.
+
+    Raises:
+        UserError: If a name or a threshold is unknown.
+    """
+    quiet = [diagnoses[name].name for name in silence]
+    changed: dict[str, Mapping[str, Any]] = {
+        diagnoses[name].name: given for name, given in thresholds.items()
+    }
+    return [
+        one.with_thresholds(changed.get(one.name, {}))
+        for one in diagnoses.values()
+        if one.name not in quiet
+    ]

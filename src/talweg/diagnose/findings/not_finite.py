@@ -1,0 +1,38 @@
+"""Numbers that are not finite."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from talweg.diagnose.findings.finding import Diagnosis, Sign
+from talweg.diagnose.finite import GRADIENT, INPUTS, LOSS, OUTPUTS, WEIGHTS
+from talweg.diagnose.moment import Past
+
+WHAT = {
+    INPUTS: "the model is given values that are not finite",
+    WEIGHTS: "its weights are no longer finite: the update before made them so",
+    OUTPUTS: "it gives values that are not finite, of inputs that are",
+    LOSS: "the loss is not finite, of outputs that are",
+    GRADIENT: "the gradient of its weights is not finite",
+}
+
+
+@dataclass(frozen=True)
+class NotFinite(Diagnosis):
+    """Something is infinite or not a number: where it began, and with what."""
+
+    name = "not finite"
+    meaning = "From there on every number that follows is lost, and so is the run."
+    remedies = (
+        "a lower learning rate, if weights or their gradients came first",
+        "torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0) before optimizer.step()",
+        "data without gaps: x.isfinite().all()",
+        "torch.log(x.clamp(min=1e-12)), nn.CrossEntropyLoss from logits: no log or root of 0",
+        "torch.bfloat16 in place of torch.float16, whose largest value is 65,504",
+    )
+    needs = ("not finite",)
+    persists = 1
+
+    def signs(self, past: Past) -> Iterator[Sign]:
+        """See `Diagnosis.signs`."""
+        for layer, kind in past.now.of("not finite").items():
+            yield Sign(layer, WHAT[kind], {"kind": kind})

@@ -1,0 +1,111 @@
+"""What is known of a training run that is watched."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import NoneType
+from typing import Any
+
+from talweg.core import Registry, UserError
+from talweg.diagnose.findings.finding import Course, Diagnosis, Finding
+from talweg.diagnose.moment import Moment, Setting
+
+WRITERS: Registry[Callable[["Health", Path], Path]] = Registry("health report format")
+"""How it is written for people; the report room adds ``"html"``."""
+
+
+class Health:
+    """What was measured of a run, and what was found; it grows while the run is watched.
+
+    Attributes:
+        setting: The layers and the rule, as far as they are known.
+        moments: What was measured, step by step.
+        losses: The loss of every step, as it was differentiated; NaN where there was none.
+        notes: What could not be measured, and why.
+        every: Steps from one measured step to the next.
+        tier: ``"light"`` or ``"full"``.
+        seconds: The time of the run and, within it, that of the measurements.
+
+    Args:
+        diagnoses: What is looked for.
+        every: See above.
+        tier: See above.
+    """
+
+    def __init__(self, diagnoses: list[Diagnosis], every: int, tier: str) -> None:
+        self.setting = Setting()
+        self.moments: list[Moment] = []
+        self.losses: list[float] = []
+        self.notes: list[str] = []
+        self.every = every
+        self.tier = tier
+        self.seconds = (0.0, 0.0)
+        self.diagnoses = diagnoses
+        self._course = Course(diagnoses)
+
+    def add(self, moment: Moment) -> list[Finding]:
+        """Takes in what was measured at a step; returns the findings that are new."""
+        self.moments.append(moment)
+        return self._course.add(moment, self.setting)
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What was found so far: what goes on first, then the worst."""
+        return self._course.findings
+
+    @property
+    def steps(self) -> int:
+        """Steps made while it was watched."""
+        return len(self.losses)
+
+    @property
+    def overhead(self) -> float:
+        """The time that measuring took, as a share of the time without it."""
+        whole, own = self.seconds
+        return own / max(whole - own, 1e-9)
+
+    def rows(self) -> list[tuple[int, str, str, float]]:
+        """All measurements: step, layer, measure, value."""
+        return [
+            (moment.step, layer, measure, value)
+            for moment in self.moments
+            for measure, by_layer in moment.values.items()
+            for layer, value in by_layer.items()
+        ]
+
+    def to_pandas(self) -> Any:
+        """All measurements as a pandas DataFrame: step, layer, measure, value.
+
+        Raises:
+            UserError: If pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise UserError("to_pandas needs pandas: pip install 'talweg[pandas]'") from error
+        return pandas.DataFrame(self.rows(), columns=["step", "layer", "measure", "value"])
+
+    def report(self, path: str | os.PathLike[str] = "health.html") -> Path:
+        """Writes one self-contained HTML page, and returns where it lies.
+
+        Args:
+            path: Where to.
+
+        Raises:
+            UserError: If it cannot be written there.
+        """
+        if not isinstance(path, (str, os.PathLike, NoneType)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UserError(f"the report's place is a path, got {path!r}")
+        try:
+            return WRITERS["html"](self, Path(path))
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise UserError(f"cannot write the report to {str(path)!r}: {reason}") from error
+
+    def __str__(self) -> str:
+        head = (
+            f"{self.steps} steps watched, {len(self.moments)} measured, "
+            f"{100 * self.overhead:.1f}% overhead"
+        )
+        found = [str(one) for one in self.findings] or ["nothing found"]
+        return "\n".join([head, *found, *self.notes])

@@ -1,0 +1,37 @@
+"""Dead units."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from talweg.diagnose.measures.measure import Activity, OfActivity
+
+RECTIFIED = ("relu", "relu6")
+"""Activations that give 0, and no gradient, for every input below 0."""
+WINDOW = 2
+
+
+def gave(activity: Activity) -> Tensor | None:
+    """Which units gave anything but 0, ``[unit]``; None after an activation that never gives it.
+
+    Where the activation is not known, units that give exactly 0 on all samples count as dead too.
+    """
+    if activity.activation not in (*RECTIFIED, ""):
+        return None
+    return activity.given > 0
+
+
+def dead(seen: Sequence[Tensor]) -> Tensor:
+    """The share of units that gave nothing but 0 in all passes."""
+    return 1 - torch.stack(list(seen)).any(0).float().mean()
+
+
+DEAD = OfActivity(
+    "dead",
+    f"share of a layer's units that gave 0 on every sample of {WINDOW} measured steps",
+    "shared with the sparsity",
+    gave,
+    dead,
+    WINDOW,
+)

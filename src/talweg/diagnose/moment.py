@@ -1,0 +1,123 @@
+"""What a diagnosis is made from: the layers of a model, the rule, and what was measured when."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+WHOLE = ""
+"""The layer name of what is measured of the whole model."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A part of a model that has parameters of its own, and what its outputs go through next.
+
+    Attributes:
+        name: The module's path in the model, such as ``"encoder.0"``.
+        kind: The module's class, such as ``"Linear"``.
+        weight: Its own name of the parameter that multiplies inputs; empty for norms and the like.
+        activation: The registered name of the activation after it; empty if there is none, or none
+            that is known.
+        units: How many features or channels its outputs have.
+        straight_from: The layer whose outputs are its inputs, with nothing between that is not
+            linear; empty if there is none, or it is none that multiplies.
+        inputs: How many features or channels its inputs have; 0 where that is not known.
+    """
+
+    name: str
+    kind: str
+    weight: str = ""
+    activation: str = ""
+    units: int = 0
+    straight_from: str = ""
+    inputs: int = 0
+
+
+@dataclass(frozen=True)
+class RuleInUse:
+    """What an optimizer does, as far as a diagnosis goes by it.
+
+    Attributes:
+        name: Its class, or the rule's name.
+        is_adaptive: Whether each parameter's step is divided by the size of its gradients.
+        momentum: The decay of its momentum; 0 for none.
+    """
+
+    name: str
+    is_adaptive: bool = False
+    momentum: float = 0.0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What does not change during a run.
+
+    Attributes:
+        layers: Those with parameters, in the order in which a forward pass comes to them.
+        rule: The rule in use; None before the first step.
+    """
+
+    layers: Sequence[Layer] = ()
+    rule: RuleInUse | None = None
+
+    def layer(self, name: str) -> Layer | None:
+        """The layer of a name."""
+        return next((layer for layer in self.layers if layer.name == name), None)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What was measured of one step.
+
+    Attributes:
+        step: Its number, from 0.
+        values: Measure → layer, in the order of a forward pass → value; `WHOLE` for the model's.
+    """
+
+    step: int
+    values: Mapping[str, Mapping[str, float]] = field(default_factory=dict[str, dict[str, float]])
+
+    def of(self, measure: str) -> Mapping[str, float]:
+        """A measure's value in each layer; nothing where it was not taken."""
+        return self.values.get(measure, {})
+
+    def one(self, measure: str) -> float | None:
+        """A measure of the whole model; None if it was not taken."""
+        return self.of(measure).get(WHOLE)
+
+
+class Past:
+    """The measured steps of a run up to now, as far as diagnoses look back.
+
+    Args:
+        setting: The model and the rule.
+
+    Attributes:
+        setting: As given; it may be replaced as more becomes known.
+        now: The last measured step.
+        count: Measured steps with a loss.
+        first_loss: The first loss.
+        last_loss: The loss at the measured step before.
+        highest_lr: The highest rate so far.
+        last_lr: The rate at the measured step before.
+    """
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        self.now = Moment(0)
+        self.count = 0
+        self.first_loss: float | None = None
+        self.last_loss: float | None = None
+        self.highest_lr = 0.0
+        self.last_lr: float | None = None
+
+    def add(self, moment: Moment) -> None:
+        """Goes on to the next measured step."""
+        loss, lr = self.now.one("loss"), self.now.one("lr")
+        self.last_loss = self.last_loss if loss is None else loss
+        self.last_lr = self.last_lr if lr is None else lr
+        self.now = moment
+        loss, lr = moment.one("loss"), moment.one("lr")
+        if loss is not None:
+            self.count += 1
+            self.first_loss = loss if self.first_loss is None else self.first_loss
+        self.highest_lr = max(self.highest_lr, lr or 0.0)

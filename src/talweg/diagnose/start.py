@@ -1,0 +1,46 @@
+"""The loss that a run starts from, beside that of a constant prediction."""
+
+import torch
+from torch import Tensor
+
+CLOSE = 1e-3
+"""How far values may be off, as a share, for a loss to be recognised."""
+
+
+def constant_loss(outputs: Tensor, grad: Tensor, loss: Tensor) -> float | None:
+    """The least loss that a constant prediction has on a batch; None if the loss is not recognised.
+
+    Cross-entropy from logits, binary cross-entropy from logits and mean squared error, averaged
+    over the batch, are recognised by their gradient, which gives the targets away:
+    ``softmax(z) − n·g`` is 1 at the target's class and 0 elsewhere, ``σ(z) − m·g`` is 0 or 1, and
+    ``z − m·g/2`` is the target if the loss is what then follows.
+
+    Args:
+        outputs: What the loss was taken of, ``[n, …]``; of ``m`` values.
+        grad: The loss's gradient in it.
+        loss: Its value.
+    """
+    z, g, value = outputs.detach().double(), grad.double(), float(loss)
+    if z.dim() == 0 or z.shape != g.shape or not len(z):
+        return None
+    if z.dim() == 2 and z.shape[1] > 1:
+        target = z.softmax(1) - len(z) * g
+        if _is_0_or_1(target) and bool((target.sum(1) - 1).abs().max() < CLOSE):
+            share = target.round().mean(0)
+            return float(-torch.special.xlogy(share, share).sum())
+    target = z.sigmoid() - z.numel() * g
+    if _is_0_or_1(target):
+        share = target.round().mean(0)
+        return float(
+            -(torch.special.xlogy(share, share) + torch.special.xlogy(1 - share, 1 - share)).mean()
+        )
+    target = z - z.numel() * g / 2
+    if abs(float((z - target).square().mean()) - value) <= CLOSE * max(value, 1e-12):
+        return float((target - target.mean(0)).square().mean())
+    return None
+
+
+def _is_0_or_1(target: Tensor) -> bool:
+    return bool(((target - target.round()).abs() < CLOSE).all()) and bool(
+        ((target.round() == 0) | (target.round() == 1)).all()
+    )

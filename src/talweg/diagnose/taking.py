@@ -1,0 +1,131 @@
+"""What is taken at a measured step: numbers that stay on their device until the step is over."""
+
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from talweg.diagnose.measures import OF_ACTIVITY, OF_STEP, Activity, OfActivity, Step
+
+LARGE = 2**20
+"""Values of a weight that are compared before and after an update, at most."""
+BACKWARD = "backward norm"
+"""The measure of how large the loss's gradient in a layer's outputs is."""
+
+Values: TypeAlias = dict[str, dict[str, float]]
+"""Measure → layer → value."""
+
+
+class Taking:
+    """Gathers the measurements of one step after the other.
+
+    Nothing is read from its device before `finish`, so that nobody waits for it earlier.
+
+    Args:
+        is_full: Whether those of the full tier are taken too.
+
+    Attributes:
+        grad: The gradient that was told first of the step: in what the last layer gave.
+    """
+
+    def __init__(self, is_full: bool) -> None:
+        self._of_activity = [
+            each for each in OF_ACTIVITY.values() if is_full or each.tier != "full"
+        ]
+        self._of_step = [each for each in OF_STEP.values() if is_full or each.tier != "full"]
+        self._passes: dict[tuple[OfActivity, str], list[Tensor]] = {}
+        self._windows: dict[tuple[OfActivity, str], deque[list[Tensor]]] = {}
+        self._norms: dict[str, list[Tensor]] = {}
+        self._ready: list[tuple[str, Sequence[str], Tensor]] = []
+        self.grad: Tensor | None = None
+
+    def activity(self, layer: str, activity: Activity) -> None:
+        """Takes what a layer's units gave in a forward pass."""
+        for measure in self._of_activity:
+            taken = measure.take(activity)
+            if taken is not None:
+                self._passes.setdefault((measure, layer), []).append(taken)
+
+    def backward(self, layer: str, grad: Tensor) -> None:
+        """Takes the loss's gradient in a layer's outputs."""
+        norm = torch.linalg.vector_norm(grad, dtype=torch.float32)
+        self._norms.setdefault(layer, []).append(norm)
+        self.grad = grad if self.grad is None else self.grad
+
+    def step(self, names: Sequence[str], step: Step) -> None:
+        """Takes what an update did to the weights of these names."""
+        self._ready += [(each.name, names, each.take(step)) for each in self._of_step]
+
+    def finish(self) -> Values:
+        """All numbers of the step."""
+        for (measure, layer), passes in self._passes.items():
+            self._ready.append((measure.name, [layer], self._joined(measure, layer, passes)))
+        norms = {layer: _norm(parts) for layer, parts in self._norms.items()}
+        self._ready += [(BACKWARD, [layer], norm) for layer, norm in norms.items()]
+        numbers = iter(read([value for _, _, value in self._ready]))
+        found: Values = {}
+        for measure, layers, _ in self._ready:
+            found.setdefault(measure, {}).update((layer, next(numbers)) for layer in layers)
+        self._passes, self._norms, self._ready, self.grad = {}, {}, [], None
+        return found
+
+    def _joined(self, measure: OfActivity, layer: str, passes: list[Tensor]) -> Tensor:
+        if measure.window == 1:
+            return measure.join(passes)
+        window = self._windows.setdefault((measure, layer), deque(maxlen=measure.window))
+        window.append(passes)
+        return measure.join([each for moment in window for each in moment])
+
+
+def _norm(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.stack(list(parts)).norm()
+
+
+def read(values: Sequence[Tensor]) -> list[float]:
+    """All numbers of some tensors in order, waiting for each device once."""
+    found: list[list[float]] = [[] for _ in values]
+    by_device: defaultdict[torch.device, list[int]] = defaultdict(list)
+    for place, value in enumerate(values):
+        by_device[value.device].append(place)
+    for places in by_device.values():
+        flat = [values[place].reshape(-1) for place in places]
+        numbers = iter(torch.cat(flat).tolist())
+        for place, part in zip(places, flat, strict=True):
+            found[place] = [next(numbers) for _ in range(len(part))]
+    return [number for numbers in found for number in numbers]
+
+
+def part(value: Tensor) -> Tensor:
+    """A copy of a tensor's values, or of some of them where there are many, evenly apart."""
+    own = whole(value)
+    if own.numel() <= LARGE:
+        return own.clone()
+    return own.reshape(-1)[:: own.numel() // LARGE].clone()
+
+
+def whole(value: Tensor) -> Tensor:
+    """A tensor as it lies here: the own part of one that processes share, dense."""
+    own = value.detach()
+    if type(own) is not Tensor and hasattr(own, "to_local"):
+        own = own.to_local()  # pyright: ignore[reportAttributeAccessIssue]
+    return own.to_dense() if own.is_sparse else own
+
+
+def named_weights(named: Mapping[str, Tensor], root: str) -> dict[str, Tensor]:
+    """Weights by the layer's name where they are its ``weight``, else by their own.
+
+    Args:
+        named: A model's parameters by name.
+        root: What the model itself is called.
+
+    >>> model = torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.LSTM(1, 1))
+    >>> list(named_weights(dict(model.named_parameters()), "Net"))
+    ['0', '1.weight_ih_l0', '1.weight_hh_l0']
+    """
+    return {
+        (root if name == "weight" else name.removesuffix(".weight")): value
+        for name, value in named.items()
+        if value.dim() > 1 and value.requires_grad and value.is_floating_point()
+    }
