@@ -5,16 +5,23 @@ them in `findings`, one per file.
 """
 
 from talweg.diagnose.attenuation import a_layer, blocked_layers, gradients_by_layer
+from talweg.diagnose.demos import DEMOS, Demo, Outcome
 from talweg.diagnose.findings import DIAGNOSES, Finding
 from talweg.diagnose.health import Health
+from talweg.diagnose.verdict import by_name, verdict
 from talweg.diagnose.watch import watch
 
 __all__ = [
+    "DEMOS",
     "DIAGNOSES",
+    "Demo",
     "Finding",
     "Health",
+    "Outcome",
     "a_layer",
     "blocked_layers",
+    "by_name",
     "gradients_by_layer",
+    "verdict",
     "watch",
 ]

@@ -4,7 +4,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
@@ -17,7 +17,7 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
-from talweg.core import UserError, choose, first_line, whole_number
+from talweg.core import UserError, check_flag, choose, first_line, whole_number
 from talweg.diagnose.backward import listening
 from talweg.diagnose.findings import DIAGNOSES
 from talweg.diagnose.findings.finding import settled
@@ -25,6 +25,7 @@ from talweg.diagnose.finite import GRADIENT, aside, first_not_finite
 from talweg.diagnose.health import Health
 from talweg.diagnose.measures import Step
 from talweg.diagnose.moment import WHOLE, Moment
+from talweg.diagnose.panel import Panel
 from talweg.diagnose.rule_in_use import rule_in_use
 from talweg.diagnose.start import constant_loss
 from talweg.diagnose.taking import Taking, named_weights, part, read, whole
@@ -54,6 +55,7 @@ def watch(
     tier: str = "light",
     silence: Sequence[str] = (),
     thresholds: Mapping[str, Mapping[str, float]] | None = None,
+    live: bool = False,
 ) -> "Watch":
     """Watches a training run: ``with talweg.watch(model, optimizer) as health:`` around any loop.
 
@@ -75,6 +77,8 @@ def watch(
             passes at every fifth measured step.
         silence: Names of findings that are not wanted.
         thresholds: Name of a finding → threshold → another value.
+        live: Whether a panel on the error stream shows the run meanwhile; where that is no
+            terminal, a line for each new finding.
 
     Returns:
         A context manager that gives a `Health`, which grows meanwhile and stays afterwards.
@@ -102,8 +106,11 @@ def watch(
         every = whole_number("every", every)
     if isinstance(silence, str):
         silence = [silence]
-    diagnoses = settled(DIAGNOSES, silence, thresholds or {})
-    watching = Watch(model, Health(diagnoses, every or EVERY, tier), every, tier == "full")
+    check_flag("live", live)
+    health = Health(settled(DIAGNOSES, silence, thresholds or {}), every or EVERY, tier)
+    watching = Watch(model, health, every, tier == "full")
+    if live:
+        watching.panel = Panel(health)
     if optimizer is not None:
         if not isinstance(optimizer, Optimizer):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UserError(
@@ -147,12 +154,14 @@ class Watch:
         optimizer: Whose steps are counted; None until one steps the model's parameters.
         is_on: Whether anything is measured.
         own: Seconds that measuring took.
+        panel: What shows the run while it is watched.
     """
 
     def __init__(self, model: nn.Module, health: Health, every: int | None, is_full: bool) -> None:
         self.optimizer: Optimizer | None = None
         self.is_on = False
         self.own = 0.0
+        self.panel: AbstractContextManager[object] = nullcontext()
         self._model = model
         self._inner, self._is_compiled = plain(model)
         self._health = health
@@ -194,6 +203,7 @@ class Watch:
         ):
             self._closing.callback(handle.remove)
         self._closing.enter_context(listening(self._backward))
+        self._closing.enter_context(self.panel)
         self._closing.callback(self._trace.detach)
         self._prepare()
         return self._health

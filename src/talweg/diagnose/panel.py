@@ -1,0 +1,209 @@
+"""What is shown of a watched run while it trains: numbers of each layer, and what was found."""
+
+import math
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel as Frame
+from rich.table import Table
+from rich.text import Text
+
+from talweg.core import counted
+from talweg.diagnose.findings.finding import Finding
+from talweg.diagnose.health import Health
+from talweg.diagnose.moment import WHOLE, Moment
+from talweg.diagnose.verdict import by_name
+
+SECONDS = 0.25
+"""From one picture to the next, at least."""
+BAR = 10
+"""Characters of the longest bar."""
+AROUND = 10
+"""Lines of a terminal that are left to other things than layers."""
+NAMED = 24
+"""Characters of a layer's name that are shown."""
+FINDINGS = 5
+"""Kinds of findings that are shown."""
+STYLES = {"problem": "bold red", "warning": "yellow", "note": "dim"}
+COLUMNS = ("gradient rms", "dead", "saturated", "update ratio")
+
+
+class Panel:
+    """Shows a run while it is entered, on the error stream.
+
+    On a terminal it redraws itself, a few times a second at most; elsewhere it prints a line for
+    each new finding. What cannot be written there does not disturb the run.
+
+    Args:
+        health: What is known of the run.
+        console: Where to; None for the error stream.
+    """
+
+    def __init__(self, health: Health, console: Console | None = None) -> None:
+        self._health = health
+        self._console = console or Console(file=sys.stderr, highlight=False)
+        self._is_on = False
+        self._shown = -math.inf
+        self._latest: dict[str, Mapping[str, float]] = {}
+        self._step = 0
+        self._live = Live(console=self._console, auto_refresh=False, get_renderable=self.drawn)
+
+    def __enter__(self) -> "Panel":
+        self._is_on = True
+        self._health.listeners.append(self._add)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        is_on, self._is_on = self._is_on, False
+        self._health.listeners.remove(self._add)
+        if not self._live.is_started:
+            return
+        if is_on:
+            self._refresh()
+        try:
+            self._live.stop()
+        except (OSError, ValueError):  # the terminal is gone
+            return
+
+    def _add(self, moment: Moment, new: Sequence[Finding]) -> None:
+        self._step = moment.step
+        self._latest |= {name: values for name, values in moment.values.items() if values}
+        if not self._is_on:
+            return
+        if not self._console.is_terminal:
+            for one in new:
+                self._print(f"talweg.watch: step {moment.step}: {one}")
+        elif new or time.monotonic() - self._shown >= SECONDS:
+            self._refresh()
+
+    def _print(self, line: str) -> None:
+        try:
+            self._console.print(Text(line), soft_wrap=True)
+        except (OSError, ValueError):
+            self._is_on = False
+
+    def _refresh(self) -> None:
+        self._shown = time.monotonic()
+        try:
+            if not self._live.is_started:
+                self._live.start()
+            self._live.refresh()
+        except (OSError, ValueError):
+            self._is_on = False
+
+    def drawn(self) -> RenderableType:
+        """The panel as it is now."""
+        parts: list[RenderableType] = [self._head(), self._layers()]
+        return Frame(
+            Group(*parts, *self._found()),
+            title="talweg.watch",
+            title_align="left",
+            border_style="dim",
+            padding=(0, 1),
+        )
+
+    def _head(self) -> Text:
+        whole = {name: values.get(WHOLE) for name, values in self._latest.items()}
+        said = [f"step {self._step:,}"]
+        said += [
+            f"{name} {value:.3g}"
+            for name in ("loss", "lr")
+            if (value := whole.get(name)) is not None
+        ]
+        if (sharpness := whole.get("sharpness")) is not None:
+            said.append(f"sharpness {sharpness:.3g}")
+        return Text(" · ".join([*said, f"{100 * self._health.overhead:.1f}% overhead"]))
+
+    def _layers(self) -> Table:
+        by_measure = {name: self._latest.get(name, {}) for name in COLUMNS}
+        shown = [name for name in COLUMNS if by_measure[name]]
+        headings = {"gradient rms": "gradient", "update ratio": "update"}
+        table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+        table.add_column("layer", no_wrap=True)
+        for name in shown:
+            table.add_column(headings.get(name, name), no_wrap=True)
+        ill = {one.layer: STYLES[one.severity] for one in self._health.findings if not one.passed}
+        layers = self._names(by_measure)
+        for name in shortened(layers, max(self._console.height - AROUND, 4)):
+            if not name:
+                table.add_row(Text(f"… {counted(len(layers), 'layer')} in all", "dim"))
+                continue
+            cells = [self._cell(measure, by_measure[measure], name) for measure in shown]
+            table.add_row(Text(tail(name), ill.get(name, "")), *cells)
+        return table
+
+    def _names(self, by_measure: Mapping[str, Mapping[str, float]]) -> list[str]:
+        known = [layer.name for layer in self._health.setting.layers]
+        taken = dict.fromkeys(name for values in by_measure.values() for name in values)
+        return [*(name for name in known if name in taken), *(n for n in taken if n not in known)]
+
+    def _cell(self, measure: str, values: Mapping[str, float], name: str) -> Text:
+        value = values.get(name)
+        if value is None:
+            return Text("")
+        if not math.isfinite(value):
+            return Text("not finite", STYLES["problem"])
+        if measure == "gradient rms":
+            bar = bars(list(values.values()))[list(values).index(name)]
+            return Text("━" * bar, "cyan").append(f"{' ' * (BAR - bar)} {value:.1e}", "default")
+        if measure == "update ratio":
+            return Text(f"{value:.1e}", "" if 1e-5 < value < 1e-1 else "yellow")
+        filled = round(value * BAR / 2)
+        style = "red" if value >= 0.4 else "yellow" if value >= 0.2 else "green"
+        return Text("━" * filled, style).append(
+            f"{' ' * (BAR // 2 - filled)} {value:4.0%}", "default"
+        )
+
+    def _found(self) -> list[RenderableType]:
+        found = by_name(self._health.findings)
+        if not found:
+            return [Text("nothing found so far", "green")]
+        lines: list[RenderableType] = []
+        for places in list(found.values())[:FINDINGS]:
+            one = places[0]
+            more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+            line = Text("● ", STYLES[one.severity] if one.passed is None else "dim")
+            line.append(str(one).partition(": ")[2] + more, "dim" if one.passed is not None else "")
+            line.no_wrap, line.overflow = True, "ellipsis"
+            lines.append(line)
+        return lines
+
+
+def tail(name: str) -> str:
+    """A name, or the end of one that is long, which tells most.
+
+    >>> tail("transformer.encoder.layers.11.linear1")
+    '…coder.layers.11.linear1'
+    """
+    return name if len(name) <= NAMED else f"…{name[1 - NAMED :]}"
+
+
+def shortened(names: Sequence[str], room: int) -> list[str]:
+    """Names that fit: the first and the last ones, and an empty one for those between.
+
+    >>> shortened("abcdefgh", 5)
+    ['a', 'b', '', 'g', 'h']
+    """
+    if len(names) <= room:
+        return list(names)
+    last = (room - 1) // 2
+    return [*names[: room - 1 - last], "", *names[len(names) - last :]]
+
+
+def bars(values: Sequence[float]) -> list[int]:
+    """A bar's length for each size, in the logarithm: a sixth for each factor of 10 below the most.
+
+    >>> bars([1.0, 1e-3, 1e-9, 0.0])
+    [10, 5, 1, 0]
+    """
+    known = [value for value in values if math.isfinite(value) and value > 0]
+    most = math.log10(max(known)) if known else 0.0
+    return [
+        max(1, round(BAR * (1 + (math.log10(value) - most) / 6)))
+        if math.isfinite(value) and value > 0
+        else 0
+        for value in values
+    ]

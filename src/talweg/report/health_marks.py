@@ -1,0 +1,106 @@
+"""Runs as their page shows them: names, numbers of findings, and where those are marked."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from talweg.diagnose import Finding, Health, by_name
+
+COLOURS = {"problem": "--problem", "warning": "--warn", "note": "--ink-soft"}
+"""Of a finding's marks, by its severity."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A watched run.
+
+    Args:
+        health: What was measured and found.
+        label: What it is called beside another; empty where it is the only one.
+        facts: What is said of it besides, by name.
+        code: How it was made; lines.
+        changed: Those of them that the other run does not have.
+    """
+
+    health: Health
+    label: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict[str, str])
+    code: Sequence[str] = ()
+    changed: Sequence[str] = ()
+
+    @cached_property
+    def moments(self) -> dict[int, dict[str, Mapping[str, float]]]:
+        """Step → measure → layer → value."""
+        found: dict[int, dict[str, Mapping[str, float]]] = {}
+        for moment in self.health.moments:
+            found.setdefault(moment.step, {}).update(moment.values)
+        return found
+
+    @cached_property
+    def findings(self) -> dict[str, list[Finding]]:
+        """What was found, by its name; its place is the number that marks it."""
+        return by_name(self.health.findings)
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """The number that marks a finding, by its name."""
+        return {name: place for place, name in enumerate(self.findings, start=1)}
+
+    @property
+    def end(self) -> int:
+        """The step after the last."""
+        return max(self.health.steps, 1 + max(self.moments, default=0))
+
+    def found_by(self, measures: Sequence[str]) -> list[Finding]:
+        """Findings of diagnoses that need one of some measures."""
+        names = {one.name for one in self.health.diagnoses if set(one.needs) & set(measures)}
+        return [one for one in self.health.findings if one.name in names]
+
+
+def label(text: str, colour: str, **where: Any) -> dict[str, Any]:
+    """The number of a finding on a plot: a layout's annotation.
+
+    Args:
+        text: The number.
+        colour: The CSS variable of the severity.
+        where: Its place.
+    """
+    return {
+        "text": f"<b>{text}</b>",
+        "showarrow": False,
+        "font": {"size": 10, "color": "--paper"},
+        "bgcolor": colour,
+        "borderpad": 2,
+        **where,
+    }
+
+
+def upright(run: Run) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Where findings began, as upright lines: a layout's shapes and annotations."""
+    begins: dict[int, list[Finding]] = {}
+    for one in run.health.findings:
+        if one.name not in [other.name for other in begins.setdefault(one.began, [])]:
+            begins[one.began].append(one)
+    shapes: list[dict[str, Any]] = []
+    notes: list[dict[str, Any]] = []
+    for step, there in begins.items():
+        colour = COLOURS[there[0].severity]
+        shapes.append(
+            {
+                "type": "line",
+                "xref": "x",
+                "yref": "paper",
+                "x0": step,
+                "x1": step,
+                "y0": 0,
+                "y1": 1,
+                "line": {"color": colour, "width": 1, "dash": "dot"},
+                "layer": "below",
+            }
+        )
+        text = " ".join(map(str, sorted(run.numbers[one.name] for one in there)))
+        notes.append(
+            label(text, colour, xref="x", yref="paper", x=step, y=1, xanchor="left", yanchor="top")
+        )
+    return shapes, notes
