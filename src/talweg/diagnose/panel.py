@@ -132,7 +132,7 @@ class Panel:
                 table.add_row(Text(f"… {counted(len(layers), 'layer')} in all", "dim"))
                 continue
             cells = [self._cell(measure, by_measure[measure], name) for measure in shown]
-            table.add_row(Text(tail(name), ill.get(name, "")), *cells)
+            table.add_row(Text(brief(name), ill.get(name, "")), *cells)
         return table
 
     def _names(self, by_measure: Mapping[str, Mapping[str, float]]) -> list[str]:
@@ -172,13 +172,22 @@ class Panel:
         return lines
 
 
-def tail(name: str) -> str:
-    """A name, or the end of one that is long, which tells most.
+def brief(name: str, room: int = NAMED) -> str:
+    """A layer's path that fits: its longest words are cut, its numbers stay.
 
-    >>> tail("transformer.encoder.layers.11.linear1")
-    '…coder.layers.11.linear1'
+    Args:
+        name: The path.
+        room: Characters.
+
+    >>> brief("transformer.11.attention", 16), brief("layers.0")
+    ('transf.11.attent', 'layers.0')
     """
-    return name if len(name) <= NAMED else f"…{name[1 - NAMED :]}"
+    parts = name.split(".")
+    while len(".".join(parts)) > room and max(map(len, parts)) > 3:
+        longest = max(range(len(parts)), key=lambda place: len(parts[place]))
+        parts[longest] = parts[longest][:-1]
+    short = ".".join(parts)
+    return short if len(short) <= room else f"…{short[1 - room :]}"
 
 
 def shortened(names: Sequence[str], room: int) -> list[str]:

@@ -5,6 +5,9 @@ from talweg.diagnose.findings import SEVERITIES
 from talweg.diagnose.findings.finding import Finding
 from talweg.diagnose.health import Health
 
+FEWEST = 2
+"""Measured steps, for nothing found to mean something."""
+
 
 def verdict(health: Health) -> str:
     """That nothing was found, or what was worst.
@@ -16,6 +19,8 @@ def verdict(health: Health) -> str:
     steps = counted(health.steps, "step")
     if not health.moments:
         return f"Nothing was measured in {steps}"
+    if not found and len(health.moments) < FEWEST:
+        return f"Nothing found in {steps}: too few to call it healthy"
     if not found:
         return f"Healthy: nothing found in {steps}"
     name, places = next(iter(found.items()))

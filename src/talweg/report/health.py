@@ -74,7 +74,7 @@ def page(runs: Sequence[Run], overline: str, headline: str) -> str:
         facts=_beside(runs, lambda run: _verdict(run, len(runs)) + words.facts(run)),
         findings=_beside(runs, words.cards),
         course=_drawn(courses),
-        maps=_drawn(layers),
+        maps=_drawn(layers, part("health_maps.html")),
         model=_beside(runs[:1], words.layers_table),
     )
     return framed(
@@ -100,6 +100,6 @@ def _verdict(run: Run, count: int) -> str:
     return words.code(run) + said
 
 
-def _drawn(figures: Sequence[Figure]) -> str:
+def _drawn(figures: Sequence[Figure], before: str = "") -> str:
     inside = "".join(figure_html(figure, {}, {}) for figure in figures)
-    return inside or "<p>There is nothing to draw: no step was measured.</p>"
+    return before + inside if inside else "<p>There is nothing to draw: no step was measured.</p>"

@@ -153,7 +153,7 @@ def _line(name: str, points: Points, colour: str, width: int) -> dict[str, Any]:
         "y": [float(f"{value:.5g}") for _, value in points],
         "mode": "lines" if len(points) > 1 else "markers",
         "line": {"color": colour, "width": width},
-        "marker": {"color": colour},
+        "marker": {"color": colour, "size": 8},
         "hovertemplate": "step %{x}: %{y:.4~g}<extra>%{fullData.name}</extra>",
     }
 

@@ -1,12 +1,13 @@
 """Heat maps of a watched run: layers down, in the order of the forward pass, and steps across."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from talweg.diagnose.panel import brief
 from talweg.report.figure import Figure, Panel, layout
-from talweg.report.health_marks import COLOURS, Run, label
+from talweg.report.health_marks import Run, frames, reach
+from talweg.report.health_measures import MAPS, Map
 from talweg.report.pieces import escape
 from talweg.report.scale import known
 
@@ -14,94 +15,12 @@ COLUMNS = 300
 """Measured steps that are drawn, at most."""
 ROW, TALLEST, LINE = 26, 900, 14
 """Pixels of a row of few, of all rows, and of a line of text."""
+FEW = 8
+"""Steps that are all named below a map."""
 NAMED = 18
 """Characters of a layer's name beside a map."""
 TABLED = 6
 """Steps in the table below a map."""
-
-Values = Mapping[str, Mapping[str, float]]
-
-
-@dataclass(frozen=True)
-class Map:
-    """A measure that is drawn as a heat map.
-
-    Args:
-        key: The figure's id.
-        title: Its headline.
-        meaning: What a cell shows.
-        marks: Measures whose findings are marked on it.
-        take: What was measured at a step → layer → value.
-        colours: The start of the names of the CSS variables of its colours.
-        is_log: Whether colours go by the logarithm.
-        ends: The values of the first and the last colour; None for those that occur.
-        is_share: Whether values are shown in percent.
-    """
-
-    key: str
-    title: str
-    meaning: str
-    marks: tuple[str, ...]
-    take: Callable[[Values], Mapping[str, float]]
-    colours: str = "--size"
-    is_log: bool = False
-    ends: tuple[float, float] | None = None
-    is_share: bool = False
-
-    def shown(self, value: float) -> str:
-        """A value in words."""
-        return f"{100 * value:.0f}%" if self.is_share else f"{value:.3g}"
-
-    def scaled(self, value: float, lowest: float) -> float | None:
-        """Where a value lies on the colour scale; None where it is no number."""
-        if not math.isfinite(value):
-            return None
-        return round(math.log10(max(value, lowest)), 3) if self.is_log else float(f"{value:.3g}")
-
-
-def _of(measure: str) -> Callable[[Values], Mapping[str, float]]:
-    return lambda values: values.get(measure, {})
-
-
-def _off_centre(values: Values) -> Mapping[str, float]:
-    deviations = values.get("deviation", {})
-    return {
-        name: abs(mean) / deviations[name]
-        for name, mean in values.get("mean", {}).items()
-        if deviations.get(name)
-    }
-
-
-MAPS = (
-    Map(
-        "gradient", "Gradient", "Root mean square of the gradient in a layer’s weights",
-        ("gradient rms", "not finite"), _of("gradient rms"), is_log=True,
-    ),
-    Map(
-        "backward", "Gradient in outputs", "Norm of the loss’s gradient in what a layer gives",
-        ("backward norm",), _of("backward norm"), is_log=True,
-    ),
-    Map(
-        "dead", "Dead units", "Share of a layer’s units that give 0 on every sample",
-        ("dead",), _of("dead"), "--bad", ends=(0.0, 1.0), is_share=True,
-    ),
-    Map(
-        "saturated", "Saturation", "Share of a layer’s outputs where its activation is flat",
-        ("saturated",), _of("saturated"), "--bad", ends=(0.0, 1.0), is_share=True,
-    ),
-    Map(
-        "update", "Updates", "Size of an update as a share of its weights; about 0.001 is usual",
-        ("update ratio",), _of("update ratio"), "--pace", is_log=True, ends=(1e-6, 1.0),
-    ),
-    Map(
-        "off-centre", "Off centre", "Distance of a layer’s mean output from 0, in deviations",
-        ("mean",), _off_centre, "--bad", ends=(0.0, 3.0),
-    ),
-    Map(
-        "deviation", "Deviation", "Standard deviation of a layer’s outputs",
-        (), _of("deviation"), is_log=True,
-    ),
-)  # fmt: skip
 
 
 def maps(runs: Sequence[Run]) -> list[Figure]:
@@ -167,9 +86,14 @@ def _panel(
     shown = [escape(name, quote=False) for name in rows]
     height = min(TALLEST, max(2 * ROW, ROW * len(rows)))
     stride = math.ceil(LINE * len(rows) / height)
-    shapes, notes = _marks(each, run, rows, steps, height)
+    shapes, notes = frames(run, each.marks, rows, steps, height // LINE)
     plot = layout(
-        {"title": {"text": "step"}, "range": list(_reach(steps)), "showgrid": False},
+        {
+            "title": {"text": "step", "standoff": 10},
+            "range": list(reach(steps)),
+            "showgrid": False,
+            **({"tickvals": steps} if len(steps) <= FEW else {}),
+        },
         {
             "type": "category",
             "range": [len(rows) - 0.5, -0.5],
@@ -261,84 +185,11 @@ def _bar(each: Map, low: float, high: float) -> dict[str, Any]:
     }
 
 
-def _reach(steps: Sequence[int]) -> tuple[float, float]:
-    """From where to where the cells go, half a cell before the first and after the last."""
-    if len(steps) == 1:
-        return steps[0] - 0.5, steps[0] + 0.5
-    return steps[0] - (steps[1] - steps[0]) / 2, steps[-1] + (steps[-1] - steps[-2]) / 2
-
-
-def _marks(
-    each: Map, run: Run, rows: Sequence[str], steps: Sequence[int], height: int
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Frames around where and when something was found; rows next to one another share one."""
-    places: dict[tuple[int, int, int | None, str], list[int]] = {}
-    for one in run.found_by(each.marks):
-        own = [
-            row
-            for row, name in enumerate(rows)
-            if not one.layer or name == one.layer or name.startswith(f"{one.layer}.")
-        ]
-        key = (run.numbers[one.name], one.began, one.passed, COLOURS[one.severity])
-        places.setdefault(key, []).extend(own)
-    left, right = _reach(steps)
-    half = (right - left) / len(steps) / 2
-    shapes: list[dict[str, Any]] = []
-    notes: list[dict[str, Any]] = []
-    for (number, began, passed, colour), own in places.items():
-        start = max(left, began - half)
-        stop = right if passed is None else max(passed - half, start + half)
-        for top, bottom in _stretches(sorted(set(own))):
-            shapes.append(
-                {
-                    "type": "rect",
-                    "xref": "x",
-                    "yref": "y",
-                    "x0": start,
-                    "x1": min(stop, right),
-                    "y0": top - 0.5,
-                    "y1": bottom + 0.5,
-                    "line": {"color": colour, "width": 2},
-                }
-            )
-            notes.append(
-                label(
-                    str(number),
-                    colour,
-                    xref="x",
-                    yref="y",
-                    x=start,
-                    y=top - 0.5,
-                    xanchor="left",
-                    yanchor="top",
-                    xshift=1,
-                    yshift=-1,
-                )
-            )
-    return shapes, notes if len(notes) * LINE <= height else notes[: height // LINE]
-
-
-def _stretches(places: Sequence[int]) -> list[tuple[int, int]]:
-    """First and last of each unbroken stretch of numbers.
-
-    >>> _stretches([0, 1, 2, 5])
-    [(0, 2), (5, 5)]
-    """
-    found: list[tuple[int, int]] = []
-    for place in places:
-        if found and place == found[-1][1] + 1:
-            found[-1] = (found[-1][0], place)
-        else:
-            found.append((place, place))
-    return found
-
-
 def _beside(run: Run, name: str) -> str:
     """A row's name, with what kind of layer it is where there is room."""
     layer = run.health.setting.layer(name)
     full = f"{name} {layer.kind}" if layer and layer.kind != name else name
-    short = full if len(full) <= NAMED else name
-    return short if len(short) <= NAMED else f"…{short[1 - NAMED :]}"
+    return full if len(full) <= NAMED else brief(name, NAMED)
 
 
 def _alternative(runs: Sequence[Run], each: Map) -> str:

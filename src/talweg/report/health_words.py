@@ -2,11 +2,11 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from talweg.core import counted
 from talweg.diagnose import Finding, verdict
-from talweg.report.health_marks import Run
+from talweg.report.health_marks import Run, is_of
 from talweg.report.pieces import escape, number_table, pairs
 from talweg.report.scale import known
 
@@ -51,7 +51,7 @@ def facts(run: Run) -> str:
 
 def _time(seconds: tuple[float, float]) -> str:
     whole = seconds[0] - seconds[1]
-    return f"{whole / 60:.1f} min" if whole >= 120 else f"{whole:.3g} s"
+    return f"{whole / 60:.1f} min" if whole >= 120 else f"{whole:.2g} s"
 
 
 def banner(run: Run) -> str:
@@ -64,16 +64,15 @@ def cards(run: Run) -> str:
     if not run.findings:
         said = verdict(run.health)
         return f'<p class="nothing">{escape(said)}.</p>'
-    inside = "".join(
-        _card(run.numbers[name], name, places) for name, places in run.findings.items()
-    )
+    inside = "".join(_card(run, name) for name in run.findings)
     return f'<div class="findings">{inside}</div>'
 
 
-def _card(number: int, name: str, places: Sequence[Finding]) -> str:
+def _card(run: Run, name: str) -> str:
+    places = run.findings[name]
     worst = places[0]
-    first = "".join(map(_place, places[:PLACES]))
-    rest = "".join(map(_place, places[PLACES:]))
+    told = [_place(one, run.lasts(one)) for one in places]
+    first, rest = "".join(told[:PLACES]), "".join(told[PLACES:])
     more = (
         f"<details><summary>{len(places) - PLACES} more</summary><ul>{rest}</ul></details>"
         if rest
@@ -81,7 +80,8 @@ def _card(number: int, name: str, places: Sequence[Finding]) -> str:
     )
     remedies = "".join(f"<li>{with_code(remedy)}</li>" for remedy in worst.remedies)
     return (
-        f'<article class="finding {worst.severity}"><h3><span class="number">{number}</span>'
+        f'<article class="finding {worst.severity}">'
+        f'<h3><span class="number">{run.numbers[name]}</span>'
         f'{escape(name.capitalize())}<span class="severity">{worst.severity}</span></h3>'
         f'<ul class="evidence">{first}</ul>{more}'
         f"<p>{escape(worst.meaning)}</p>"
@@ -89,14 +89,14 @@ def _card(number: int, name: str, places: Sequence[Finding]) -> str:
     )
 
 
-def _place(one: Finding) -> str:
+def _place(one: Finding, lasts: bool) -> str:
     where = f"<code>{escape(one.layer)}</code> " if one.layer else ""
     passed = "" if one.passed is None else f", passed at step {one.passed:,}"
     if one.began == one.raised:
         when = f"at step {one.began:,}{passed}"
     else:
         when = f"from step {one.began:,}, told at {one.raised:,}{passed}"
-    still = "" if one.passed is not None else ", there at the end"
+    still = ", there at the end" if lasts else ""
     return f"<li>{where}{escape(one.text)} <small>{when}{still}</small></li>"
 
 
@@ -134,13 +134,19 @@ def layers_table(run: Run) -> str:
             layer.activation,
             f"{layer.inputs:,}" if layer.inputs else "",
             f"{layer.units:,}" if layer.units else "",
-            *(_told(name, last[name].get(layer.name)) for name in shown),
+            *(_told(name, own_value(last[name], layer.name)) for name in shown),
         ]
         for layer in layers
     ]
     caption = f"{counted(len(layers), 'layer')}, and what was measured of them last"
     table = number_table(caption, [*headers, *(name.capitalize() for name in shown)], rows, texts=3)
     return f'<div class="layers">{table}</div>'
+
+
+def own_value(values: Mapping[str, float], layer: str) -> float | None:
+    """A layer's value, or the largest of its weights'."""
+    own = [value for name, value in values.items() if is_of(name, layer)]
+    return max(own, default=None)
 
 
 def _told(measure: str, value: float | None) -> str:
