@@ -28,7 +28,23 @@ NAMED = 24
 FINDINGS = 5
 """Kinds of findings that are shown."""
 STYLES = {"problem": "bold red", "warning": "yellow", "note": "dim"}
-COLUMNS = ("gradient rms", "dead", "saturated", "update ratio")
+COLUMNS = {
+    "gradient rms": "gradient",
+    "dead": "dead",
+    "saturated": "saturated",
+    "update ratio": "update",
+}
+"""Measures that are shown, and what their columns are called."""
+WIDE, NARROW = 84, 60
+"""Characters across from which on there are bars, and below which names are cut to 12."""
+
+
+class Screen(Console):
+    """A terminal, or whatever takes its place, that may go away: rich would end the process."""
+
+    def on_broken_pipe(self) -> None:
+        """Writes nothing from then on."""
+        self.quiet = True
 
 
 class Panel:
@@ -42,9 +58,9 @@ class Panel:
         console: Where to; None for the error stream.
     """
 
-    def __init__(self, health: Health, console: Console | None = None) -> None:
+    def __init__(self, health: Health, console: Screen | None = None) -> None:
         self._health = health
-        self._console = console or Console(file=sys.stderr, highlight=False)
+        self._console = console or Screen(file=sys.stderr, highlight=False)
         self._is_on = False
         self._shown = -math.inf
         self._latest: dict[str, Mapping[str, float]] = {}
@@ -115,24 +131,32 @@ class Panel:
         ]
         if (sharpness := whole.get("sharpness")) is not None:
             said.append(f"sharpness {sharpness:.3g}")
-        return Text(" · ".join([*said, f"{100 * self._health.overhead:.1f}% overhead"]))
+        said.append(f"{100 * self._health.overhead:.1f}% overhead")
+        return Text(" · ".join(said), no_wrap=True, overflow="ellipsis")
 
     def _layers(self) -> Table:
+        width = self._console.width
+        room = NAMED if width >= NARROW else NAMED // 2
         by_measure = {name: self._latest.get(name, {}) for name in COLUMNS}
-        shown = [name for name in COLUMNS if by_measure[name]]
-        headings = {"gradient rms": "gradient", "update ratio": "update"}
+        layers = self._names(by_measure)
+        left = width - 6 - min(room, max(map(len, layers), default=0))
+        shown: list[str] = []
+        for name, heading in COLUMNS.items():
+            needs = 2 + max(len(heading), 8)
+            if by_measure[name] and (width >= WIDE or needs <= left):
+                left -= needs
+                shown.append(name)
         table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
         table.add_column("layer", no_wrap=True)
         for name in shown:
-            table.add_column(headings.get(name, name), no_wrap=True)
+            table.add_column(COLUMNS[name], no_wrap=True)
         ill = {one.layer: STYLES[one.severity] for one in self._health.findings if not one.passed}
-        layers = self._names(by_measure)
         for name in shortened(layers, max(self._console.height - AROUND, 4)):
             if not name:
                 table.add_row(Text(f"… {counted(len(layers), 'layer')} in all", "dim"))
                 continue
             cells = [self._cell(measure, by_measure[measure], name) for measure in shown]
-            table.add_row(Text(brief(name), ill.get(name, "")), *cells)
+            table.add_row(Text(brief(name, room), ill.get(name, "")), *cells)
         return table
 
     def _names(self, by_measure: Mapping[str, Mapping[str, float]]) -> list[str]:
@@ -145,17 +169,19 @@ class Panel:
         if value is None:
             return Text("")
         if not math.isfinite(value):
-            return Text("not finite", STYLES["problem"])
+            return Text("lost", STYLES["problem"])
         if measure == "gradient rms":
             bar = bars(list(values.values()))[list(values).index(name)]
-            return Text("━" * bar, "cyan").append(f"{' ' * (BAR - bar)} {value:.1e}", "default")
+            return self._with_bar(bar, BAR, "cyan", f"{value:.1e}")
         if measure == "update ratio":
             return Text(f"{value:.1e}", "" if 1e-5 < value < 1e-1 else "yellow")
-        filled = round(value * BAR / 2)
         style = "red" if value >= 0.4 else "yellow" if value >= 0.2 else "green"
-        return Text("━" * filled, style).append(
-            f"{' ' * (BAR // 2 - filled)} {value:4.0%}", "default"
-        )
+        return self._with_bar(round(value * BAR / 2), BAR // 2, style, f"{value:4.0%}")
+
+    def _with_bar(self, filled: int, most: int, style: str, number: str) -> Text:
+        if self._console.width < WIDE:
+            return Text(number)
+        return Text("━" * filled, style).append(f"{' ' * (most - filled)} {number}", "default")
 
     def _found(self) -> list[RenderableType]:
         found = by_name(self._health.findings)

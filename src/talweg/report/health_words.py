@@ -16,7 +16,8 @@ PLACES = 12
 """Layers of a finding that are listed at once."""
 INSIDE = r"\((?:[^()]|\([^()]*\))*\)"
 CODE = re.compile(
-    rf"(?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*(?:{INSIDE})?|\b[a-z]\w*_(?!\w)|x \+ block\(x\)"
+    rf"(?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*(?:{INSIDE})?(?:\.\w+{INSIDE})*"
+    r"|\b[a-z]\w*_(?!\w)|x \+ block\(x\)"
 )
 """What is code in a sentence: names with dots, calls of them, and names that end in ``_``."""
 MEASURED = ("gradient rms", "update ratio", "dead", "saturated")
