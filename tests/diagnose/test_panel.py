@@ -135,6 +135,14 @@ def test_the_terminal_is_left_as_it_was(error: type[BaseException] | None):
     assert found.listeners == []
 
 
+def test_what_is_printed_into_a_file_stays_there(capsys):
+    found = health()
+    with Panel(found, terminal()):
+        found.add(moment(found, 0))
+        print("from the loop")
+    assert capsys.readouterr().out == "from the loop\n"
+
+
 def test_where_there_is_no_terminal_each_new_finding_is_a_line(capsys):
     torch.manual_seed(0)
     model = mlp(nn.Sigmoid, depth=6)

@@ -319,24 +319,37 @@ def test_a_place_that_cannot_be_written_is_told_in_a_line(tmp_path):
         health().report(3)
 
 
+DRAWN = "[...document.querySelectorAll('.canvas')]"
+
+
+def until_drawn(opened, path: Path) -> None:
+    opened.open(path)
+    opened.until("document.documentElement.classList.contains('drawn')")
+    opened.until(f"{DRAWN}.every(box => box.querySelector('.main-svg'))")
+
+
 @needs_browser
-@pytest.mark.parametrize("state", ["nasty", "not finite", "not measured"])
-def test_a_browser_draws_every_figure_without_a_complaint(state, tmp_path):
-    path = STATES[state]().report(tmp_path / "health.html")
-    keys = [figure.key for figure in figures(STATES[state]())]
+def test_a_browser_draws_every_figure_without_a_complaint_wide_and_narrow(tmp_path):
+    demo = DEMOS["dead"]
+    outcomes = [Outcome(demo.ill, health(dead=0.6), 0.3), Outcome(demo.recipes[1], health(), 0.9)]
+    pages = {"pair": (demo_page(demo, outcomes), None)}
+    for state in ("nasty", "not finite", "not measured", "200 layers"):
+        keys = [f"{figure.key}-0" for figure in figures(STATES[state]())]
+        pages[state] = (page([Run(STATES[state]())], "over", "head"), keys)
     (tmp_path / "profile").mkdir()
+    path = tmp_path / "health.html"
     with browser(tmp_path / "profile") as opened:
-        opened.open(path)
-        opened.until("document.documentElement.classList.contains('drawn')")
-        canvases = "[...document.querySelectorAll('.canvas')]"
-        opened.until(f"{canvases}.every(box => box.querySelector('.main-svg'))")
-        assert opened.ask(f"{canvases}.map(box => box.id)") == [f"{key}-0" for key in keys]
-        assert opened.ask("document.documentElement.scrollWidth <= innerWidth")
-        if state == "nasty":
-            marked = opened.ask("document.querySelector('#dead .annotation-text').textContent")
-            assert marked == "1"
-            opened.click("document.querySelector('#theme')")
-            assert opened.ask("document.documentElement.dataset.theme") == "dark"
+        for (state, (text, keys)), width in itertools.product(pages.items(), (1200, 400)):
+            path.write_text(text, encoding="utf-8")
+            opened.resize(width, 900)
+            until_drawn(opened, path)
+            assert opened.ask(f"{DRAWN}.map(box => box.id)") == keys or keys is None
+            assert opened.ask("document.documentElement.scrollWidth <= innerWidth"), state
+            if state == "nasty":
+                number = "document.querySelector('#dead .annotation-text').textContent"
+                assert opened.ask(number) == "1"
+                names = "document.querySelector('#dead .yaxislayer-above').textContent"
+                assert "</script>" in opened.ask(names)
         assert opened.complaints == []
 
 

@@ -65,7 +65,12 @@ class Panel:
         self._shown = -math.inf
         self._latest: dict[str, Mapping[str, float]] = {}
         self._step = 0
-        self._live = Live(console=self._console, auto_refresh=False, get_renderable=self.drawn)
+        self._live = Live(
+            console=self._console,
+            auto_refresh=False,
+            get_renderable=self.drawn,
+            redirect_stdout=Console(file=sys.stdout).is_terminal,  # a file stays where it is
+        )
 
     def __enter__(self) -> "Panel":
         self._is_on = True
@@ -150,7 +155,8 @@ class Panel:
         table.add_column("layer", no_wrap=True)
         for name in shown:
             table.add_column(COLUMNS[name], no_wrap=True)
-        ill = {one.layer: STYLES[one.severity] for one in self._health.findings if not one.passed}
+        now = [one for one in reversed(self._health.findings) if one.passed is None]
+        ill = {one.layer: STYLES[one.severity] for one in now}
         for name in shortened(layers, max(self._console.height - AROUND, 4)):
             if not name:
                 table.add_row(Text(f"… {counted(len(layers), 'layer')} in all", "dim"))
@@ -191,10 +197,12 @@ class Panel:
         for places in list(found.values())[:FINDINGS]:
             one = places[0]
             more = f" and {len(places) - 1} more" if len(places) > 1 else ""
-            line = Text("● ", STYLES[one.severity] if one.passed is None else "dim")
-            line.append(str(one).partition(": ")[2] + more, "dim" if one.passed is not None else "")
-            line.no_wrap, line.overflow = True, "ellipsis"
-            lines.append(line)
+            line = Text("● ", "dim", no_wrap=True, overflow="ellipsis")
+            if one.passed is None:
+                line = Text("", no_wrap=True, overflow="ellipsis").append(
+                    "● ", STYLES[one.severity]
+                )
+            lines.append(line.append(str(one).partition(": ")[2] + more))
         return lines
 
 

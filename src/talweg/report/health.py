@@ -75,7 +75,7 @@ def page(runs: Sequence[Run], overline: str, headline: str) -> str:
         findings=_beside(runs, words.cards),
         course=_drawn(courses),
         maps=_drawn(layers, part("health_maps.html")),
-        model=_beside(runs[:1], words.layers_table),
+        model=_beside(runs, words.layers_table),
     )
     return framed(
         f"{headline}: talweg",

@@ -89,7 +89,6 @@ def _panel(
     shapes, notes = frames(run, each.marks, rows, steps, height // LINE)
     plot = layout(
         {
-            "title": {"text": "step", "standoff": 10},
             "range": list(reach(steps)),
             "showgrid": False,
             **({"tickvals": steps} if len(steps) <= FEW else {}),
@@ -107,7 +106,7 @@ def _panel(
         annotations=notes,
     )
     return Panel(
-        run.label or each.meaning, _traces(each, taken, rows, steps, ends), plot, height + 96
+        run.label or each.meaning, _traces(each, taken, rows, steps, ends), plot, height + 78
     )
 
 
