@@ -103,6 +103,25 @@ def test_it_redraws_four_times_a_second_at_most(monkeypatch):
     assert counts == [1 + place // 4 for place in range(20)]
 
 
+def test_a_picture_that_takes_long_is_followed_by_a_pause_of_fifty_times_that(monkeypatch):
+    found, console, now = health(), terminal(), [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    with Panel(found, console) as panel:
+        draw = panel.drawn
+
+        def slow():
+            now[0] += 0.1
+            return draw()
+
+        monkeypatch.setattr(panel._live, "_get_renderable", slow)
+        found.add(Moment(0, {"loss": {"": 1.0}}))
+        drawn_at, told = now[0], written(console)
+        for later, is_drawn in ((4.7, False), (10.1, True)):
+            now[0] = drawn_at + later
+            found.add(Moment(int(20 * later), {"loss": {"": 1.0}}))
+            assert (written(console) != told) == is_drawn
+
+
 def test_a_new_finding_is_drawn_at_once(monkeypatch):
     found, console = health(), terminal()
     monkeypatch.setattr(module.time, "monotonic", lambda: 100.0)

@@ -19,6 +19,8 @@ from talweg.diagnose.verdict import by_name
 
 SECONDS = 0.25
 """From one picture to the next, at least."""
+TIMES = 50
+"""How many times as long as a picture took nothing is drawn after it."""
 BAR = 10
 """Characters of the longest bar."""
 AROUND = 10
@@ -62,8 +64,9 @@ class Panel:
         self._health = health
         self._console = console or Screen(file=sys.stderr, highlight=False)
         self._is_on = False
-        self._shown = -math.inf
+        self._next = -math.inf
         self._latest: dict[str, Mapping[str, float]] = {}
+        self._bars: dict[str, int] = {}
         self._step = 0
         self._live = Live(
             console=self._console,
@@ -97,7 +100,7 @@ class Panel:
         if not self._console.is_terminal:
             for one in new:
                 self._print(f"talweg.watch: step {moment.step}: {one}")
-        elif new or time.monotonic() - self._shown >= SECONDS:
+        elif new or time.monotonic() >= self._next:
             self._refresh()
 
     def _print(self, line: str) -> None:
@@ -107,13 +110,14 @@ class Panel:
             self._is_on = False
 
     def _refresh(self) -> None:
-        self._shown = time.monotonic()
+        began = time.monotonic()
         try:
             if not self._live.is_started:
                 self._live.start()
             self._live.refresh()
         except (OSError, ValueError):
             self._is_on = False
+        self._next = began + max(SECONDS, TIMES * (time.monotonic() - began))
 
     def drawn(self) -> RenderableType:
         """The panel as it is now."""
@@ -144,6 +148,8 @@ class Panel:
         room = NAMED if width >= NARROW else NAMED // 2
         by_measure = {name: self._latest.get(name, {}) for name in COLUMNS}
         layers = self._names(by_measure)
+        sizes = by_measure["gradient rms"]
+        self._bars = dict(zip(sizes, bars(list(sizes.values())), strict=True))
         left = width - 6 - min(room, max(map(len, layers), default=0))
         shown: list[str] = []
         for name, heading in COLUMNS.items():
@@ -168,7 +174,7 @@ class Panel:
     def _names(self, by_measure: Mapping[str, Mapping[str, float]]) -> list[str]:
         known = [layer.name for layer in self._health.setting.layers]
         taken = dict.fromkeys(name for values in by_measure.values() for name in values)
-        return [*(name for name in known if name in taken), *(n for n in taken if n not in known)]
+        return list(dict.fromkeys([*(name for name in known if name in taken), *taken]))
 
     def _cell(self, measure: str, values: Mapping[str, float], name: str) -> Text:
         value = values.get(name)
@@ -177,8 +183,7 @@ class Panel:
         if not math.isfinite(value):
             return Text("lost", STYLES["problem"])
         if measure == "gradient rms":
-            bar = bars(list(values.values()))[list(values).index(name)]
-            return self._with_bar(bar, BAR, "cyan", f"{value:.1e}")
+            return self._with_bar(self._bars[name], BAR, "cyan", f"{value:.1e}")
         if measure == "update ratio":
             return Text(f"{value:.1e}", "" if 1e-5 < value < 1e-1 else "yellow")
         style = "red" if value >= 0.4 else "yellow" if value >= 0.2 else "green"

@@ -83,7 +83,7 @@ MAPS = (
         ("mean",), _off_centre, "--bad", ends=(0.0, 3.0),
     ),
     Map(
-        "one-signed", "One-signed gradients", "Share of a layer’s units whose gradient has one sign",
+        "one-signed", "One sign", "Share of units whose weights’ gradients have one sign",
         ("one-signed",), _of("one-signed"), "--bad", ends=(0.0, 1.0), is_share=True,
     ),
     Map(
