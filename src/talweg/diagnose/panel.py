@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from talweg.core import counted
+from talweg.diagnose.briefly import NAMED, brief, shortened
 from talweg.diagnose.findings.finding import Finding
 from talweg.diagnose.health import Health
 from talweg.diagnose.moment import WHOLE, Moment
@@ -25,8 +26,6 @@ BAR = 10
 """Characters of the longest bar."""
 AROUND = 10
 """Lines of a terminal that are left to other things than layers."""
-NAMED = 24
-"""Characters of a layer's name that are shown."""
 FINDINGS = 5
 """Kinds of findings that are shown."""
 STYLES = {"problem": "bold red", "warning": "yellow", "note": "dim"}
@@ -209,36 +208,6 @@ class Panel:
                 )
             lines.append(line.append(str(one).partition(": ")[2] + more))
         return lines
-
-
-def brief(name: str, room: int = NAMED) -> str:
-    """A layer's path that fits: its longest words are cut, its numbers stay.
-
-    Args:
-        name: The path.
-        room: Characters.
-
-    >>> brief("transformer.11.attention", 16), brief("layers.0")
-    ('transf.11.attent', 'layers.0')
-    """
-    parts = name.split(".")
-    while len(".".join(parts)) > room and max(map(len, parts)) > 3:
-        longest = max(range(len(parts)), key=lambda place: len(parts[place]))
-        parts[longest] = parts[longest][:-1]
-    short = ".".join(parts)
-    return short if len(short) <= room else f"…{short[1 - room :]}"
-
-
-def shortened(names: Sequence[str], room: int) -> list[str]:
-    """Names that fit: the first and the last ones, and an empty one for those between.
-
-    >>> shortened("abcdefgh", 5)
-    ['a', 'b', '', 'g', 'h']
-    """
-    if len(names) <= room:
-        return list(names)
-    last = (room - 1) // 2
-    return [*names[: room - 1 - last], "", *names[len(names) - last :]]
 
 
 def bars(values: Sequence[float]) -> list[int]:

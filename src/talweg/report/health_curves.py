@@ -50,7 +50,9 @@ def _loss(runs: Sequence[Run]) -> Figure | None:
         key="loss",
         title="Loss",
         panels=panels,
-        how_to_read="Upright lines, with their numbers, are the steps at which findings began.",
+        how_to_read="Upright lines, with their numbers, are the steps at which findings began."
+        if any(run.findings for run in runs)
+        else "",
         alternative="; ".join(_ends(run.health.losses) for run in runs),
         numbers=_numbers(runs, [dict(enumerate(run.health.losses)) for run in runs], "Loss"),
         contenders=[],

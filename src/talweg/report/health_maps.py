@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from talweg.diagnose.panel import brief
+from talweg.diagnose.briefly import brief
 from talweg.report.figure import Figure, Panel, layout
 from talweg.report.health_marks import Run, frames, reach
 from talweg.report.health_measures import MAPS, Map
