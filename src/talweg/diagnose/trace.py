@@ -1,6 +1,7 @@
 """A forward pass, followed through a model's modules."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,6 +25,27 @@ MULTIPLYING = (nn.Linear, nn.modules.conv._ConvNd)  # pyright: ignore[reportPriv
 """Linear maps, of which two in a row are one."""
 RECURRENT = {"RNN_TANH": "tanh", "RNN_RELU": "relu"}
 """The activation that a recurrent layer's outputs went through."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where what a layer's units give, after their activation, comes by in a forward pass.
+
+    Attributes:
+        layer: The layer.
+        module: The module that is given it, or gives it.
+        is_given: Whether it is the module's input.
+        call: Which of the module's calls in a pass it is, from 0.
+        dim: The dimension along which units lie.
+        activation: The activation's registered name; empty if it is not known.
+    """
+
+    layer: str
+    module: str
+    is_given: bool
+    call: int
+    dim: int
+    activation: str
 
 
 class Listener(Protocol):
@@ -73,6 +95,7 @@ class Trace:
     Attributes:
         seconds: The time it took.
         outputs: What the last layer gave in the last pass that is followed.
+        sites: Layer → where what its units give comes by.
     """
 
     def __init__(
@@ -92,6 +115,8 @@ class Trace:
         self._first = ""
         self._handles: list[RemovableHandle] = []
         self._is_aside = False
+        self._calls: Counter[str] = Counter()
+        self.sites: dict[str, Site] = {}
         self.seconds = 0.0
         self.outputs: Tensor | None = None
 
@@ -158,6 +183,8 @@ class Trace:
         """A module is called."""
         if not self._first or name == self._first:
             self._first, self._last = name, _Last()
+            self._calls.clear()
+        self._calls[name] += 1
         last = self._last
         if last.is_counted or last.tensor is None:
             return
@@ -169,7 +196,7 @@ class Trace:
                 self._functions[key] = activation_between(last.given, given)
             function = self._functions[key]
             if function or is_layer:
-                self._count(given, function)
+                self._count(given, function, name, is_given=True)
         elif is_layer and name not in self._found:
             before = self._modules[last.layer]
             if isinstance(before, MULTIPLYING) and isinstance(module, MULTIPLYING):
@@ -181,12 +208,12 @@ class Trace:
         activation = activation_of(module)
         if activation:
             if not last.is_counted:
-                self._count(given, activation)
+                self._count(given, activation, name)
         elif _has_parameters(module):
             self._note(name, module, given)
             last.layer, last.given, last.is_counted = name, given, False
             if isinstance(module, nn.RNNBase):
-                self._count(given, RECURRENT.get(module.mode, ""))
+                self._count(given, RECURRENT.get(module.mode, ""), name)
             if given.requires_grad:
                 given.register_hook(self._backward_hook(name))
                 self.outputs = given.detach()
@@ -210,7 +237,9 @@ class Trace:
             straight = known.straight_from if known else ""
             self._found[name] = replace(_layer(name, module, given), straight_from=straight)
 
-    def _count(self, values: Tensor, activation: str) -> None:
+    def _count(
+        self, values: Tensor, activation: str, module: str, *, is_given: bool = False
+    ) -> None:
         last = self._last
         layer = self._found[last.layer]
         if activation and not layer.activation:
@@ -218,6 +247,10 @@ class Trace:
         last.is_counted = True
         if values.dim() > 1 and values.numel():
             dim = 1 if isinstance(self._modules[last.layer], CHANNELS_FIRST) else values.dim() - 1
+            if last.layer not in self.sites:
+                call = self._calls[module] - 1
+                site = Site(last.layer, module, is_given, call, dim, activation)
+                self.sites[last.layer] = site
             self._listener.activity(last.layer, Activity(values.detach(), dim, activation))
 
 
