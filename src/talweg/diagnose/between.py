@@ -9,9 +9,10 @@ from torch import Tensor
 
 from talweg.diagnose.recognise import activation_between, elementwise
 
-Source: TypeAlias = Literal["after", "before", "apply", ""]
-"""Where a layer's units are seen: in what the next layer is given, in what the layer itself gave
-(changed in place meanwhile), in the activation applied to that once more, or nowhere."""
+Source: TypeAlias = Literal["after", "before", "apply", "unseen", "apart"]
+"""Where a layer's units are seen: in what the next module is given, in what the layer itself gave
+(changed in place meanwhile), in the activation applied to that once more, or nowhere, as what the
+next module is given is made of it in another way, or not made of it."""
 
 ACTIVATIONS_BY_NODE = {
     "ReluBackward0": "relu",
@@ -56,26 +57,25 @@ def function_between(
     >>> function_between(x, x.grad_fn, False, x.tanh().view(4, 8))
     ('tanh', 'apply')
     """
-    if not is_changed:
-        known = activation_between(before, after)
-        if known:
-            return known, "after"
-    way = way_between(node, after.grad_fn)
-    if way is None:
-        return "", ""
-    names = [_activation_of(each) for each in way]
-    place = next((place for place, name in enumerate(names) if name), None)
     is_alike = before.shape == after.shape
-    if place is None:
-        return "", "after" if is_alike and _are(way, ELEMENTWISE) else ""
-    name = names[place]
-    if is_alike and place == len(way) - 1:
-        return name, "after"
+    way = way_between(node, after.grad_fn)
+    names = [_activation_of(each) for each in way or ()]
+    if names and names[-1] and not any(names[:-1]) and is_alike:
+        return names[-1], "after"
+    known = "" if is_changed else activation_between(before, after)
+    if known:
+        return known, "after"
+    if way is None:
+        return "", "apart"
+    if not any(names):
+        return "", "after" if is_alike and _are(way, ELEMENTWISE) else "unseen"
+    place = next(place for place, name in enumerate(names) if name)
     if not _are(way[:place], SHAPING):
-        return "", ""
+        return "", "unseen"
+    name = names[place]
     if is_changed:
         return name, "before"
-    return (name, "apply") if name in elementwise() else ("", "")
+    return (name, "apply") if name in elementwise() else ("", "unseen")
 
 
 def way_between(start: Any, end: Any) -> list[Any] | None:
@@ -116,6 +116,8 @@ def _activation_of(node: Any) -> str:
         return "gelu-tanh"
     if name == "hard-tanh" and getattr(node, "_saved_min_val", None) == 0:
         return "relu6" if getattr(node, "_saved_max_val", None) == 6 else ""
+    if name == "elu" and getattr(node, "_saved_scale", 1) != 1:
+        return "selu"
     if node.name() == "ClampMinBackward0" and getattr(node, "_saved_min", None) == 0:
         return "relu"
     return name

@@ -14,7 +14,7 @@ functorch: Any = getattr(torch._C, "_functorch", None)  # pyright: ignore[report
 FEW = 512
 """Values that are compared."""
 ALIKE = 1e-3
-"""How far a value may be off, as a share of the largest: of reduced precision as well."""
+"""How far a value may be off, as a share of the largest; in reduced precision more."""
 
 
 def activation_of(module: nn.Module) -> str:
@@ -53,7 +53,8 @@ def activation_between(before: Tensor, after: Tensor) -> str:
         return ""
     off = {name: float((f(given) - found).abs().max()) for name, f in elementwise().items()}
     closest = min(off, key=lambda name: off[name])
-    return closest if off[closest] <= ALIKE * float(found.abs().max()) else ""
+    alike = max(ALIKE, 2 * torch.finfo(before.dtype).eps)
+    return closest if off[closest] <= alike * float(found.abs().max()) else ""
 
 
 @cache

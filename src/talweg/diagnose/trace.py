@@ -54,6 +54,7 @@ class _Last:
         version: How often that had been changed in place by then.
         is_counted: Whether what the layer's units gave after their activation was told.
         is_straight: Whether only linear modules came after the layer.
+        is_met: Whether the module that was called last was given what is made of the layer's.
     """
 
     layer: str = ""
@@ -64,6 +65,7 @@ class _Last:
     version: int = 0
     is_counted: bool = True
     is_straight: bool = True
+    is_met: bool = True
 
 
 class Trace:
@@ -185,6 +187,7 @@ class Trace:
         if not self._first or name == self._first:
             self._first, self._last = name, _Last()
         last = self._last
+        last.is_met = True
         if last.is_counted or last.tensor is None or last.given is None or given is None:
             return
         is_layer = has_parameters(module) and not activation_of(module)
@@ -199,7 +202,8 @@ class Trace:
         if key not in self._functions:
             self._functions[key] = function_between(last.given, last.node, is_changed, given)
         function, source = self._functions[key]
-        if source and (function or is_layer):
+        last.is_met = source != "apart"
+        if source in ("after", "before", "apply") and (function or is_layer):
             values = {"after": given, "before": last.given}.get(source)
             self._count(applied(function, last.given) if values is None else values, function)
 
@@ -207,11 +211,11 @@ class Trace:
         """A module has given something."""
         last = self._last
         if given is None:
-            last.is_counted = True
+            self._last = _Last() if has_parameters(module) else last
             return
         activation = activation_of(module)
         if activation:
-            if not last.is_counted:
+            if not last.is_counted and last.is_met:
                 self._count(given, activation)
         elif has_parameters(module):
             self._note(name, module, given)
@@ -223,9 +227,10 @@ class Trace:
                 self._handles.append(given.register_hook(self._backward_hook(name)))
                 if not self.is_back:
                     self.outputs = given.detach()
-        elif not last.is_counted and last.given is not None and not is_linear(module):
+        elif last.is_met and not last.is_counted and not is_linear(module):
             self._unknown(name, last, given)
-        last.tensor, last.version = given, given._version
+        if last.is_met:
+            last.tensor, last.version = given, given._version
 
     def _unknown(self, name: str, last: _Last, given: Tensor) -> None:
         """A module without parameters that is not known has given something."""

@@ -183,7 +183,7 @@ class Watch:
 
     @_beside
     def _backward(self, loss: Tensor, scaler: GradScaler | None) -> None:
-        if self._is_measured and self._heard.is_afresh:
+        if self._is_measured and self._heard.is_open and self._heard.is_afresh:
             self._taking.afresh()
         value = self._heard.note(loss, scaler)
         if value is None:
@@ -279,6 +279,7 @@ class Watch:
         self._heard.settle()
         if self._is_void:
             self._is_void = False
+            self._heard.last.clear()
             return
         self._updates.end()
         self._rounds.stepped.append(optimizer)
