@@ -1,10 +1,8 @@
 """A run that is watched gives the same bits as one that is not."""
 
 import copy
-import gc
 import io
 import random
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -34,7 +32,9 @@ def bits(*values: Any) -> list[bytes]:
         elif isinstance(value, (list, tuple)):
             found += bits(*value)
         elif isinstance(value, Tensor):
-            found.append(value.detach().to_dense().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+            found.append(
+                value.detach().to_dense().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+            )
         else:
             found.append(repr(value).encode())
     return found
@@ -87,7 +87,9 @@ class Checkpointed(nn.Module):
     def __init__(self, use_reentrant: bool) -> None:
         super().__init__()
         self.first = nn.Linear(12, 16)
-        self.middle = nn.Sequential(nn.Linear(16, 16), nn.Dropout(0.2), nn.ReLU(), nn.Linear(16, 16))
+        self.middle = nn.Sequential(
+            nn.Linear(16, 16), nn.Dropout(0.2), nn.ReLU(), nn.Linear(16, 16)
+        )
         self.last = nn.Linear(16, 4)
         self.how = use_reentrant
 

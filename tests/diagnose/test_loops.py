@@ -5,6 +5,7 @@ import io
 import pickle
 import threading
 import warnings
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -80,7 +81,7 @@ def test_steps_that_a_scaler_leaves_out_are_none(fused: bool):
             before.append(scaler.get_scale())
             scaler.step(optimizer)
             scaler.update()
-    left_out = sum(one != other for one, other in zip(before[:-1], before[1:], strict=True))
+    left_out = sum(one != other for one, other in pairwise(before))
     assert 0 < left_out < 20
     assert health.steps == 20 - left_out
     assert max(health.losses) < 20
@@ -160,7 +161,7 @@ def test_a_step_is_a_round_of_all_optimizers():
 
 
 def test_an_optimizer_that_holds_but_a_part_of_what_is_trained():
-    """No other is known to come, nor that none comes: the first step is told when the next comes."""
+    """It is not known that no other comes: the first step is told when it steps again."""
     model = mlp()
     health = trained(model, torch.optim.SGD(model[4].parameters(), 0.1))
     assert health.steps == 4
@@ -347,15 +348,21 @@ def test_an_exception_passes_and_leaves_nothing_behind(error: type[BaseException
     model = mlp()
     before = torch.autograd.backward, torch.amp.GradScaler.scale
     hooks = _global_optimizer_pre_hooks
-    with pytest.raises(error, match="enough"), talweg.watch(model, every=1) as health:
-        optimizer = adam(model)
-        for place, (x, y) in enumerate(batches()):
-            optimizer.zero_grad()
-            loss = cross_entropy(model(x), y)
-            loss.backward()
-            if place == 2:
-                raise error("enough")
-            optimizer.step()
+    watching = talweg.watch(model, every=1)
+    optimizer = adam(model)
+
+    def loop() -> None:
+        with watching:
+            for place, (x, y) in enumerate(batches()):
+                optimizer.zero_grad()
+                cross_entropy(model(x), y).backward()
+                if place == 2:
+                    raise error("enough")
+                optimizer.step()
+
+    with pytest.raises(error, match="enough"):
+        loop()
+    health = watching._health
     assert health.steps == len(health.moments) == 2
     assert (torch.autograd.backward, torch.amp.GradScaler.scale) == before
     assert not hooks

@@ -384,7 +384,9 @@ def giver(name: str) -> Lambda:
 def test_whatever_modules_give(name: str):
     model = giver(name)
     trace, _ = followed(model, torch.randn(5, 6), times=2)
-    own = ["a"] if name in ("a dict", "a tuple", "a named tuple", "a dataclass", "one number") else []
+    own = (
+        ["a"] if name in ("a dict", "a tuple", "a named tuple", "a dataclass", "one number") else []
+    )
     own = own or {"complex": ["b"], "its own parameter": ["e", "b"]}.get(name, ["a", "b"])
     assert [each.name for each in trace.layers] == own
     assert not model.e.values._backward_hooks

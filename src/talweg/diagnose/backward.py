@@ -60,7 +60,7 @@ def _backward(tensors: Any, grad_tensors: Any = None, *args: Any, **kwargs: Any)
     if grad_tensors is None:
         for loss in outputs if isinstance(outputs, (tuple, list)) else [outputs]:
             if isinstance(loss, Tensor) and loss.numel() == 1 and loss.requires_grad:
-                for tell in list(_listeners):
+                for tell in _listeners:
                     tell(loss, scaler)
     return _theirs[0](tensors, grad_tensors, *args, **kwargs)
 

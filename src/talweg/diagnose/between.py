@@ -1,5 +1,4 @@
-"""What lies between two layers that no module stands for: told by values, and by autograd's graph.
-"""
+"""What lies between two layers that no module stands for: told by values, and by autograd's graph."""
 
 from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias
@@ -32,7 +31,16 @@ ACTIVATIONS_BY_NODE = {
 }
 """What autograd calls the activations that are functions of torch."""
 SHAPING = (
-    *("View", "ReshapeAlias", "UnsafeView", "Alias", "Transpose", "Permute", "Squeeze", "Unsqueeze"),
+    *(
+        "View",
+        "ReshapeAlias",
+        "UnsafeView",
+        "Alias",
+        "Transpose",
+        "Permute",
+        "Squeeze",
+        "Unsqueeze",
+    ),
     *("Clone", "ToCopy", "NativeDropout", "MaxPool", "AdaptiveMaxPool", "MulBackward0"),
 )
 """What may stand before or behind an activation without changing which units are dead."""

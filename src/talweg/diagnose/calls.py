@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeAlias, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -104,10 +105,11 @@ def aside(model: nn.Module) -> Generator[None]:
         model: The model.
     """
     held = [(value, value.detach().clone()) for value in model.buffers()]
-    state = random.getstate()
+    drawn = random.getstate(), np.random.get_state()  # noqa: NPY002 - what models may draw from
     devices = list({value.device for value in model.parameters() if value.is_cuda})
     with ExitStack() as stack:
-        stack.callback(random.setstate, state)
+        stack.callback(random.setstate, drawn[0])
+        stack.callback(np.random.set_state, drawn[1])
         stack.enter_context(torch.random.fork_rng(devices=devices))
         stack.enter_context(torch.no_grad())
         stack.enter_context(warnings.catch_warnings(action="ignore"))

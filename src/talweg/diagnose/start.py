@@ -21,7 +21,7 @@ def constant_loss(outputs: Tensor, grad: Tensor, loss: Tensor) -> float | None:
         loss: Its value.
     """
     close = max(CLOSE, 4 * torch.finfo(grad.dtype).eps)
-    z, g, value = outputs.detach().double(), grad.double(), float(loss)
+    z, g, value = outputs.detach().double(), grad.double(), float(loss.detach())
     if z.dim() == 0 or z.shape != g.shape or not len(z):
         return None
     if z.dim() == 2 and z.shape[1] > 1:

@@ -167,7 +167,7 @@ class Trace:
         module: nn.Module,
         given: Any,
     ) -> None:
-        if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():  # pyright: ignore[reportPrivateImportUsage]
             return
         if not self._is_aside:
             if not (self._model.training and torch.is_grad_enabled()):

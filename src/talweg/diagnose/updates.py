@@ -25,9 +25,7 @@ class Updates:
         self._grads: dict[str, Tensor] = {}
         self._scale: Tensor | None = None
 
-    def begin(
-        self, optimizer: Optimizer, weights: Mapping[str, Tensor], has_closure: bool
-    ) -> None:
+    def begin(self, optimizer: Optimizer, weights: Mapping[str, Tensor], has_closure: bool) -> None:
         """An optimizer's step begins.
 
         Args:
@@ -52,9 +50,7 @@ class Updates:
 
     def _gradients(self) -> dict[str, Tensor]:
         found = {
-            name: whole(value.grad)
-            for name, value in self._held.items()
-            if value.grad is not None
+            name: whole(value.grad) for name, value in self._held.items() if value.grad is not None
         }
         if self._scale is None:
             return found

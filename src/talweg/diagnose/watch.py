@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import nn
 from torch.optim.optimizer import Optimizer
 
@@ -52,6 +51,7 @@ def watch(
     Raises:
         UserError: If an argument cannot be used.
 
+    >>> import torch
     >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
     >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     >>> with watch(model, optimizer) as health:

@@ -107,6 +107,7 @@ class Watch:
         self._is_beside = False
         self._unread: list[Tensor] = []
         self._was_finite = True
+        self._can_look = True
         self._closing = ExitStack()
 
     @property
@@ -198,16 +199,20 @@ class Watch:
     def _find_origin(self) -> None:
         """Looks for the module that made numbers which are not finite."""
         calls = self._calls.last
-        if not calls:
+        if not calls or not self._can_look:
             return
-        self._was_finite, self._is_beside = False, True
+        self._is_beside = True
         try:
             layer, kind = first_not_finite(self._inner, calls)
         except Exception as error:
-            self._note(f"the loss is not finite; what made it so was not found: {first_line(error)}")
+            self._can_look = False
+            self._note(
+                f"the loss is not finite; what made it so was not found: {first_line(error)}"
+            )
             return
         finally:
             self._is_beside = False
+        self._was_finite = False
         values = {"not finite": {layer: kind}}
         known = [value for value in self._read_losses() if math.isfinite(value)]
         if known:
