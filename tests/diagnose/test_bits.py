@@ -1,4 +1,5 @@
 """A run that is watched gives the same bits as one that is not."""
+# ruff: noqa: NPY002 - models may draw from NumPy's global numbers
 
 import copy
 import io

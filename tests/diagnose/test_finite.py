@@ -1,4 +1,5 @@
 """Where numbers that are not finite come from."""
+# ruff: noqa: NPY002 - models may draw from NumPy's global numbers
 
 import random
 from collections.abc import Callable
@@ -136,20 +137,18 @@ def test_in_a_compiled_model(how: str):
         assert watched(model, step) == [expected]
 
 
-def test_at_the_first_step():
-    x = torch.randn(8, 12)
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_at_the_first_step(is_whole: bool):
     model = Net()
     model.middle[2].by = 0.0
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
-    for call in (model, lambda x: model.last(model.middle(model.norm(model.first(x))))):
-        with talweg.watch(model, optimizer) as health:
-            call(x).square().sum().backward()
-            optimizer.step()
-        (found,) = [one for one in health.findings if one.name == "not finite"]
-        assert (found.layer, found.began) == ("middle.2", 0)
-        model = Net()
-        model.middle[2].by = 0.0
-        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    x, _ = next(batches(1))
+    with talweg.watch(model, optimizer) as health:
+        given = model(x) if is_whole else model.last(model.middle(model.norm(model.first(x))))
+        given.square().sum().backward()
+        optimizer.step()
+    (found,) = [one for one in health.findings if one.name == "not finite"]
+    assert (found.layer, found.evidence["kind"], found.began) == ("middle.2", OUTPUTS, 0)
 
 
 def test_a_gradient_of_a_loss_that_is_finite():
@@ -219,7 +218,7 @@ class Unsteady(nn.Module):
 def test_aside_of_the_run():
     model = Unsteady()
     before = bits(model)
-    draws = random.getstate(), torch.get_rng_state(), np.random.get_state()[1].copy()
+    draws = random.getstate(), torch.get_rng_state(), np.random.get_state()[2]
     with aside(model):
         model(torch.randn(2, 12))
         assert bits(model) != before
@@ -227,7 +226,7 @@ def test_aside_of_the_run():
     assert bits(model) == before
     assert random.getstate() == draws[0]
     assert torch.equal(torch.get_rng_state(), draws[1])
-    assert (np.random.get_state()[1] == draws[2]).all()
+    assert np.random.get_state()[2] == draws[2]
 
 
 def test_what_cannot_be_called_twice_is_told_and_the_run_goes_on():
@@ -242,8 +241,10 @@ def test_what_cannot_be_called_twice_is_told_and_the_run_goes_on():
 
     model = Once()
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
-    with pytest.warns(RuntimeWarning, match="once only"), talweg.watch(model, optimizer) as health:
-        cross_entropy(model(torch.randn(4, 12)), torch.zeros(4).long()).backward()
+    with talweg.watch(model, optimizer) as health:
+        loss = cross_entropy(model(torch.randn(4, 12)), torch.zeros(4).long())
+        with pytest.warns(RuntimeWarning, match="once only"):
+            loss.backward()
         optimizer.step()
     assert health.steps == 1
     assert [one.evidence["kind"] for one in health.findings if one.name == "not finite"] == [

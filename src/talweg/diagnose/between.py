@@ -1,4 +1,4 @@
-"""What lies between two layers that no module stands for: told by values, and by autograd's graph."""
+"""What lies between two layers and is no module: told by values, and by autograd's graph."""
 
 from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias

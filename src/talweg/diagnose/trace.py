@@ -234,7 +234,8 @@ class Trace:
 
     def _unknown(self, name: str, last: _Last, given: Tensor) -> None:
         """A module without parameters that is not known has given something."""
-        assert last.given is not None and last.tensor is not None
+        assert last.given is not None
+        assert last.tensor is not None
         if is_same(given, last.tensor) and given._version == last.version:
             return
         key = last.layer, f"{name}()"
