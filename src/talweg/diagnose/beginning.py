@@ -50,17 +50,18 @@ def beginning(
     """
     taking, failed = Taking(is_full=False), list[Exception]()
     trace = Trace(module.train(), taking, failed.append)
+    trace.attach()
     try:
-        with torch.enable_grad(), torch.random.fork_rng(devices=[]), trace.attached():
+        with torch.enable_grad(), torch.random.fork_rng(devices=[]):
             value = loss(call(module, x), y)
-            outputs = trace.outputs
             value.backward()
-            grad = taking.grad
     except (RuntimeError, ArithmeticError):
         return Beginning()
+    finally:
+        trace.detach()
     if failed:
         return Beginning()
-    constant = None
+    constant, outputs, grad = None, trace.outputs, taking.grad
     if outputs is not None and grad is not None:
         constant = constant_loss(outputs, grad, value.detach())
     values = taking.finish()

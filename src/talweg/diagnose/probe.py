@@ -7,10 +7,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from talweg.diagnose.layers import called
 from talweg.diagnose.measures import OF_ACTIVITY, Activity, OfActivity
 from talweg.diagnose.recognise import first_tensor
 from talweg.diagnose.taps import Tap
-from talweg.diagnose.trace import Site, called
+from talweg.diagnose.trace import Site
 
 SPLIT = "layers"
 """What takes the place of a part of the data in the readings of a probe."""
@@ -44,10 +45,11 @@ class Probe:
         def take(name: str, is_given: bool, given: Any) -> None:
             site = self._sites.get((name, is_given, calls[name, is_given]))
             calls[name, is_given] += 1
-            values = first_tensor(given)
+            values = first_tensor(given, or_batched=True)
             if site is not None and values is not None:
+                seen = site.seen(values)
                 for measure in self._measures:
-                    number = _number(measure, Activity(values, site.dim, site.activation))
+                    number = _number(measure, Activity(seen, site.dim, site.activation))
                     if number is not None:
                         taken[f"{measure.name} {site.layer}"] = number
 
