@@ -9,6 +9,7 @@ from talweg.report.effects import DECIDING
 from talweg.report.figure import Figure, figure_html
 from talweg.report.figures import figures
 from talweg.report.frame import framed, part
+from talweg.report.lost import lost_section
 from talweg.report.marks import COLOURS, marks
 from talweg.report.pieces import escape
 from talweg.report.table import ranking_table
@@ -53,6 +54,7 @@ def page(study: Study) -> str:
         ranking=ranking_table(study, looks),
         nouns=escape(words.noun(study.record) + "s"),
         conclusions=about.conclusions(study),
+        lost=lost_section(study, looks),
         deciding="".join(put(figure) for figure in drawn if figure.key == DECIDING),
         figures="".join(put(figure) for figure in drawn if figure.key != DECIDING)
         or "<p>There is nothing to draw yet.</p>",
