@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import wraps
+from types import FrameType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import torch
@@ -219,12 +220,10 @@ class Watch:
             values["last loss"] = {WHOLE: known[-1]}
         self._health.add(Moment(self._steps, values))
 
+    @_beside
     def _pre_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
         """An optimizer makes a step; a closure it is given is listened to."""
-        if not self.is_on or torch.compiler.is_compiling():
-            return None
-        frame = inspect.currentframe()
-        if not self._rounds.enter(optimizer, frame and frame.f_back):
+        if not self._rounds.enter(optimizer, _caller(inspect.currentframe(), 2)):
             return None
         closure, put = closure_in(args, kwargs)
         self._begin_step(optimizer, closure is not None)
@@ -238,7 +237,6 @@ class Watch:
 
         return put(told)
 
-    @_beside
     def _begin_step(self, optimizer: Optimizer, has_closure: bool) -> None:
         self._heard.settle()
         if self._rounds.is_second(optimizer):
@@ -343,6 +341,13 @@ class Watch:
         losses = read(unread)
         self._health.losses += losses
         return losses
+
+
+def _caller(frame: FrameType | None, above: int) -> FrameType | None:
+    """The frame that many calls above one."""
+    for _ in range(above):
+        frame = frame and frame.f_back
+    return frame
 
 
 def _rate(optimizer: Optimizer) -> float:
