@@ -55,6 +55,8 @@ class Calls:
 
     def forget(self) -> None:
         """They are over: a loss was differentiated that was made of them."""
+        if not self._calls and not self.kept:
+            return
         if self._is_whole:
             self._of_parts.close()
         self.kept = []

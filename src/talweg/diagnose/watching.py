@@ -187,7 +187,7 @@ class Watch:
     def _backward(self, loss: Tensor, scaler: GradScaler | None) -> None:
         if self._is_measured and self._heard.is_open and self._heard.is_afresh:
             self._taking.afresh()
-        value = self._heard.note(loss, scaler)
+        value = self._heard.note(loss, scaler, self._is_measured)
         if value is None:
             return
         if value.device.type == "cpu" and self._was_finite and not math.isfinite(value):
