@@ -340,7 +340,35 @@ def test_no_step_is_made():
     with talweg.watch(mlp()) as health:
         pass
     assert (health.steps, health.moments, health.findings) == (0, [], [])
-    assert "0 steps watched" in str(health)
+    assert "no step of an optimizer of this model was seen" in str(health)
+
+
+def test_a_model_within_a_function_that_is_compiled():
+    """Its layers cannot be seen; one more graph is made, of the model with hooks, and no third."""
+    seen = []
+    for every in (None, 2):
+        torch.compiler.reset()
+        counters.clear()
+        torch.manual_seed(0)
+        model = Own()
+        optimizer = adam(model)
+        loss = torch.compile(lambda x, y, m=model: cross_entropy(m(x), y), backend="aot_eager")
+        watching = talweg.watch(model, optimizer, every=every)
+        if every:
+            watching.__enter__()
+        for x, y in batches(9):
+            optimizer.zero_grad()
+            loss(x, y).backward()
+            optimizer.step()
+        if every:
+            watching.__exit__(None, None, None)
+        seen.append(bits(model, optimizer))
+        assert counters["stats"]["unique_graphs"] <= 2
+        assert not counters["graph_break"]
+    assert seen[0] == seen[1]
+    health = watching._health
+    assert all(moment.of("gradient rms") for moment in health.moments)
+    assert "no layer was seen" in str(health)
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])

@@ -113,6 +113,11 @@ class Trace:
         """The layers that were come by, in the order of the first pass."""
         return [self._found[name] for name in self._order if name in self._found]
 
+    @property
+    def was_called(self) -> bool:
+        """Whether any module was called while passes were followed."""
+        return bool(self._order)
+
     def attach(self) -> None:
         """Follows passes from now on."""
         if self._handles:

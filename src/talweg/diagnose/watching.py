@@ -37,6 +37,8 @@ from talweg.diagnose.wrappers import is_compiled, plain, plain_name
 
 EVERY = 20
 """Steps from one measured step to the next, unless asked for; see `cadence`."""
+HIDDEN = "no layer was seen: the model is not called, or within a function that is compiled"
+NO_STEP = "no step of an optimizer of this model was seen; one that is compiled is not"
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
@@ -152,6 +154,8 @@ class Watch:
             self._end_round()
         if self._unread:
             self._read_losses()
+        if not self._steps:
+            self._health.notes.append(NO_STEP)
 
     def _tell_time(self) -> None:
         own = self.own + self._trace.seconds
@@ -180,7 +184,10 @@ class Watch:
             named = {plain_name(name): value for name, value in self._inner.named_parameters()}
             self._weights = named_weights(named, type(self._inner).__name__)
             self._is_probed = any(is_compiled(module) for module in self._model.modules())
-            if not self._is_probed:
+            is_hidden = self._steps > 0 and not self._trace.was_called
+            if is_hidden and not self._is_probed and not self._health.notes:
+                self._health.notes.append(HIDDEN)
+            if not self._is_probed and not is_hidden:
                 self._trace.attach()
 
     @_beside
