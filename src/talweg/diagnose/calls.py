@@ -63,7 +63,7 @@ class Calls:
         self._calls.clear()
 
     def keep(self) -> None:
-        """They are over, and will be made once more at the end of the step."""
+        """They are over, and will be asked for at the end of the step."""
         kept = self.last
         self.forget()
         self.kept = kept
