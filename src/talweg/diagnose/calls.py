@@ -55,13 +55,15 @@ class Calls:
 
     def forget(self) -> None:
         """They are over: a loss was differentiated that was made of them."""
+        if not self._calls and not self.kept:
+            return
         if self._is_whole:
             self._of_parts.close()
         self.kept = []
         self._calls.clear()
 
     def keep(self) -> None:
-        """They are over, and will be made once more at the end of the step."""
+        """They are over, and will be asked for at the end of the step."""
         kept = self.last
         self.forget()
         self.kept = kept

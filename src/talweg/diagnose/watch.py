@@ -6,11 +6,12 @@ from torch import nn
 from torch.optim.optimizer import Optimizer
 
 from talweg.core import UserError, check_flag, choose, whole_number
+from talweg.diagnose.beside import EVERY
 from talweg.diagnose.findings import DIAGNOSES
 from talweg.diagnose.findings.finding import settled
 from talweg.diagnose.health import Health
 from talweg.diagnose.panel import Panel
-from talweg.diagnose.watching import EVERY, Watch
+from talweg.diagnose.watching import Watch
 
 TIERS = ("light", "full")
 
