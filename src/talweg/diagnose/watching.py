@@ -5,7 +5,7 @@ import math
 import time
 import warnings
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 from torch import Tensor, nn
@@ -46,11 +46,13 @@ class Watch:
     Attributes:
         is_on: Whether anything is measured.
         own: Seconds that measuring took.
+        panel: What shows the run while it is watched.
     """
 
     def __init__(self, model: nn.Module, health: Health, every: int | None, is_full: bool) -> None:
         self.is_on = False
         self.own = 0.0
+        self.panel: AbstractContextManager[object] = nullcontext()
         self._model = model
         self._health = health
         self._every = every
@@ -88,6 +90,7 @@ class Watch:
         ):
             self._closing.callback(handle.remove)
         self._closing.enter_context(listening(self._backward))
+        self._closing.enter_context(self.panel)
         self._closing.callback(self._measured.trace.detach)
         self._closing.callback(self._calls.detach)
         self._calls.attach()
