@@ -83,9 +83,8 @@ class aside:  # noqa: N801 - used as a function is
     def __exit__(self, *error: Any) -> None:
         self._off.__exit__(*error)
         self._draws.__exit__(*error)
-        with torch.no_grad():
-            for value, held in self._held:
-                value.copy_(held)
+        for value, held in self._held:
+            value.data.copy_(held)  # a graph that holds the buffer notes no change
 
 
 def _devices(model: nn.Module) -> list[torch.device]:
