@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 
 
@@ -40,3 +40,17 @@ def listening(tell: Callable[[Tensor], None]) -> Generator[None]:
         yield
     finally:
         torch.autograd.backward, GradScaler.scale = backward, scale
+
+
+def hooked(model: nn.Module) -> str:
+    """Why a model's loss is not to be differentiated more often than the loop does it.
+
+    Returns:
+        Empty if nothing is against it, as far as can be seen.
+    """
+    for module in model.modules():
+        if module._backward_hooks or module._backward_pre_hooks:  # pyright: ignore[reportPrivateUsage]
+            return "hooks of the model's modules would be called more often"
+    if any(value._backward_hooks for value in model.parameters()):
+        return "hooks of the model's parameters would be called more often"
+    return ""

@@ -107,3 +107,20 @@ def first_tensor(value: object) -> Tensor | None:
     elif isinstance(value, (tuple, list)):
         inside = cast(list[object], value)
     return next((found for each in inside if (found := first_tensor(each)) is not None), None)
+
+
+def batch_size(given: object) -> int:
+    """How many samples a model was given; 0 if that is not known.
+
+    >>> import torch
+    >>> batch_size(((), {"ids": torch.ones(5, 2).int()}))
+    5
+    """
+    if isinstance(given, Tensor):
+        return len(given) if given.dim() else 0
+    inside: Any = ()
+    if isinstance(given, Mapping):
+        inside = cast(Mapping[object, object], given).values()
+    elif isinstance(given, (tuple, list)):
+        inside = cast(list[object], given)
+    return next((size for each in inside if (size := batch_size(each))), 0)

@@ -22,12 +22,13 @@ from talweg.diagnose.backward import listening
 from talweg.diagnose.findings import DIAGNOSES
 from talweg.diagnose.findings.finding import settled
 from talweg.diagnose.finite import GRADIENT, aside, first_not_finite
+from talweg.diagnose.full import Full
 from talweg.diagnose.health import Health
 from talweg.diagnose.measures import Step
 from talweg.diagnose.moment import WHOLE, Moment
 from talweg.diagnose.rule_in_use import rule_in_use
 from talweg.diagnose.start import constant_loss
-from talweg.diagnose.taking import Taking, named_weights, part, read, whole
+from talweg.diagnose.taking import Taking, gradients, named_weights, part, read
 from talweg.diagnose.taps import Tap
 from talweg.diagnose.trace import Trace
 
@@ -71,8 +72,11 @@ def watch(
             make their own (Lightning, Transformers).
         every: Steps from one measured step to the next; None for 20, and from step 10,000 on 200,
             and so on.
-        tier: ``"light"``, or ``"full"`` with curvature and gradient noise, which take a few more
-            passes at every fifth measured step.
+        tier: ``"light"``, or ``"full"`` with curvature, gradient noise and bounds, which take a few
+            more passes at the first measured step from every 50th on (and from step 10,000 on
+            every 500th, and so on), and for a moment the memory of two more steps. The loss is
+            then differentiated more often than the loop does it, which only hooks on its tensors
+            can tell; see `Full`.
         silence: Names of findings that are not wanted.
         thresholds: Name of a finding → threshold → another value.
 
@@ -157,8 +161,10 @@ class Watch:
         self._inner, self._is_compiled = plain(model)
         self._health = health
         self._every = every
-        self._is_full = is_full
-        self._taking = Taking(is_full)
+        self._taking = Taking()
+        self._full: Full | None = None
+        if is_full:
+            self._full = Full(self._inner, self._is_compiled, self._taking, health.notes)
         self._trace = Trace(self._inner, self._taking, self.give_up)
         self._trainable = {id(value) for value in model.parameters() if value.requires_grad}
         root = type(self._inner).__name__
@@ -226,6 +232,8 @@ class Watch:
         self._next = self._steps + (every if self._is_measured else 1)
         if self._is_measured and not self._is_compiled:
             self._trace.attach()
+        if self._full is not None:
+            self._full.prepare(self._steps, self._is_measured, self._next)
 
     def _forward(self, module: nn.Module, *given: Any) -> None:
         if module.training and torch.is_grad_enabled() and not torch.compiler.is_compiling():
@@ -237,6 +245,8 @@ class Watch:
         self._losses.append(value)
         if value.device.type == "cpu" and self._was_finite and not math.isfinite(value):
             self._find_origin()
+        if self._full is not None:
+            self._full.backward(loss, self.optimizer, len(self._losses) == 1)
 
     def _find_origin(self) -> None:
         """Looks for the module that made numbers which are not finite."""
@@ -254,23 +264,18 @@ class Watch:
     def _pre_step(self, optimizer: Optimizer, *_: object) -> None:
         if self.optimizer is None and self.trains(optimizer):
             self.optimizer = optimizer
-        if optimizer is not self.optimizer or not self._is_measured:
+        if optimizer is not self.optimizer:
+            return
+        if self._full is not None:
+            self._full.before_step(self._steps, optimizer)
+        if not self._is_measured:
             return
         if self._is_compiled and self._given is not None:
             self._probe()
-        own = {id(value) for group in optimizer.param_groups for value in group["params"]}
-        names = [
-            name
-            for name, value in self._weights.items()
-            if id(value) in own and value.grad is not None
-        ]
-        if names:
-            values = [self._weights[name] for name in names]
-            grads = [whole(value.grad) for value in values if value.grad is not None]
-            scale = getattr(optimizer, "grad_scale", None)
-            if isinstance(scale, Tensor):
-                grads = [grad / scale.to(grad.device) for grad in grads]
-            self._before = names, Step(grads, [part(value) for value in values], [])
+        grads = gradients(optimizer, self._weights)
+        if grads:
+            values = [part(self._weights[name]) for name in grads]
+            self._before = list(grads), Step(list(grads.values()), values, [])
 
     def _probe(self) -> None:
         """Evaluates a compiled model as it was written, to see what its layers give."""
@@ -287,12 +292,12 @@ class Watch:
         self._unread.append(_total(losses))
         if self._is_measured:
             self._is_measured = False
-            self._close(optimizer)
+            self._close(optimizer, len(losses))
         self._steps += 1
         self._prepare()
 
-    def _close(self, optimizer: Optimizer) -> None:
-        """Ends a measured step."""
+    def _close(self, optimizer: Optimizer, count: int) -> None:
+        """Ends a measured step, of so many losses."""
         outputs, grad = self._trace.outputs, self._taking.grad
         self._trace.detach()
         if self._before is not None:
@@ -315,11 +320,13 @@ class Watch:
         known = [value for value in losses if not math.isnan(value)]
         if known:
             values["loss"] = {WHOLE: sum(known) / len(known)}
-        gradients = values.get("gradient rms", {})
-        bad = [name for name, value in gradients.items() if not math.isfinite(value)]
+        sizes = values.get("gradient rms", {})
+        bad = [name for name, value in sizes.items() if not math.isfinite(value)]
         if bad and self._was_finite:
             self._was_finite = False
             values["not finite"] = {bad[-1]: GRADIENT}
+        if self._full is not None:
+            self._full.finish(values, self._health, optimizer, self._given, count)
         self._health.add(Moment(self._steps, values))
         self._tell_time()
 
