@@ -1,19 +1,18 @@
 """The full tier: what is measured of a step at the cost of a few more passes."""
 
 import math
-from typing import Any
 
 from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
 from talweg.diagnose.health import Health
+from talweg.diagnose.layers import called
 from talweg.diagnose.measures.bound import attenuation, bounds
 from talweg.diagnose.measures.noise import Smoothed, fall, noise_and_signal
 from talweg.diagnose.moment import WHOLE
 from talweg.diagnose.recognise import batch_size
 from talweg.diagnose.sharpness import Sharpness, has_begun
 from talweg.diagnose.taking import BACKWARD, Taking, Values, gradients, named_weights
-from talweg.diagnose.trace import called
 
 EVERY_FULL = 50
 """Steps from one full measurement to the next, which is made at the measured step that follows."""
@@ -45,6 +44,8 @@ class Full:
         self._next = 0
         self._following = 0
         self._is_due = False
+        self._is_heard = False
+        self._samples = 0
         self._before: dict[str, Tensor] = {}
         self._smoothed = Smoothed()
         self._starts: dict[str, Tensor] = {}
@@ -57,16 +58,24 @@ class Full:
             is_measured: Whether it is measured at all.
             following: The next step that may be.
         """
-        self._is_due = is_measured and step >= self._next
+        self._is_due, self._is_heard = is_measured and step >= self._next, False
         if self._is_due:
             every = full_cadence(step)
             self._next = (step // every + 1) * every
         self._taking.is_full = self._is_due
         self._following = following
 
-    def backward(self, loss: Tensor, optimizer: Optimizer | None, is_first: bool) -> None:
-        """Before the gradient of a loss of the step is taken, the first or another."""
-        if self._is_due and is_first:
+    def backward(self, loss: Tensor, optimizer: Optimizer | None, given: object) -> None:
+        """Before the gradient of a loss of the step is taken.
+
+        Args:
+            loss: The loss; all but the first are left alone.
+            optimizer: What will make the step, if that is known.
+            given: What the model was given.
+        """
+        if self._is_due and not self._is_heard:
+            self._is_heard = True
+            self._samples = batch_size(given)
             if has_begun(optimizer):
                 self._sharpness.backward(loss, optimizer)
             else:
@@ -105,7 +114,6 @@ class Full:
         values: Values,
         health: Health,
         optimizer: Optimizer,
-        given: Any,
         count: int,
     ) -> None:
         """Ends a measured step: adds what was measured.
@@ -114,7 +122,6 @@ class Full:
             values: What is known of the step.
             health: What is known of the run.
             optimizer: What made the step.
-            given: What the model was given last.
             count: Losses that the step was made of.
         """
         if not self._is_due:
@@ -125,9 +132,9 @@ class Full:
         if ratios:
             values["signal to noise"] = ratios
             values["pairs"] = {WHOLE: self._smoothed.pairs}
-            size, ratio = batch_size(given), ratios.get(WHOLE, 0.0)
-            if size and ratio > 0:
-                values["noise scale"] = {WHOLE: size * max(count, 1) / ratio}
+            ratio = ratios.get(WHOLE, 0.0)
+            if self._samples and ratio > 0:
+                values["noise scale"] = {WHOLE: self._samples * max(count, 1) / ratio}
         trend = fall(health.losses[-2 * EVERY_FULL :])
         if trend is not None:
             values["fall"] = {WHOLE: trend}

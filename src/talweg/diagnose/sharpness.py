@@ -10,7 +10,7 @@ from torch.optim.optimizer import Optimizer
 
 from talweg.core import first_line
 from talweg.diagnose.backward import hooked
-from talweg.diagnose.finite import aside
+from talweg.diagnose.calls import aside
 from talweg.diagnose.measures.bound import CONVOLUTIONS
 from talweg.diagnose.measures.curvature import TOLERANCE, flat, hessian, largest
 from talweg.diagnose.moment import WHOLE
