@@ -103,3 +103,17 @@ def is_of(loss: Tensor, own: Collection[int]) -> bool:
         comes_to_others |= isinstance(leaf, nn.Parameter)
         todo += [before for before, _ in node.next_functions]
     return not comes_to_others
+
+
+def hooked(model: nn.Module) -> str:
+    """Why a model's loss is not to be differentiated more often than the loop does it.
+
+    Returns:
+        Empty if nothing is against it, as far as can be seen.
+    """
+    for module in model.modules():
+        if module._backward_hooks or module._backward_pre_hooks:  # pyright: ignore[reportPrivateUsage]
+            return "hooks of the model's modules would be called more often"
+    if any(value._backward_hooks for value in model.parameters()):
+        return "hooks of the model's parameters would be called more often"
+    return ""

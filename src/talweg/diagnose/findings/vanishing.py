@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from talweg.diagnose.findings.finding import Diagnosis, Sign
-from talweg.diagnose.findings.passing import passing
+from talweg.diagnose.findings.finding import Diagnosis, Sign, geometric
+from talweg.diagnose.findings.passing import Way, passing
 from talweg.diagnose.moment import Past
 
 
@@ -42,14 +42,32 @@ class Vanishing(Diagnosis):
         way = passing(past.now, past.setting)
         if way is None or not way.a_layer <= self.a_layer or not way.total <= self.total:
             return
+        most = bound_a_layer(past, way)
+        limit = "" if most is None else f" (at most {most:.2g} with these weights)"
         yield Sign(
             way.first,
-            f"the gradient falls by {way.a_layer:.2g} a layer from {way.last} on: "
+            f"the gradient falls by {way.a_layer:.2g} a layer{limit} from {way.last} on: "
             f"{way.total:.1g} of it arrives",
             {
                 "a layer": way.a_layer,
                 "total": way.total,
                 "threshold a layer": self.a_layer,
                 "threshold total": self.total,
+                **({} if most is None else {"bound a layer": most}),
             },
         )
+
+
+def bound_a_layer(past: Past, way: Way) -> float | None:
+    """What each layer on a gradient's way lets through at most, on the geometric mean.
+
+    None where the bound of a layer is not measured.
+    """
+    names = [layer.name for layer in past.setting.layers if layer.weight]
+    if not past.full or way.first not in names or way.last not in names:
+        return None
+    measured = past.full[-1].of("bound")
+    bounds = [
+        measured.get(name, 0.0) for name in names[names.index(way.first) : names.index(way.last)]
+    ]
+    return geometric(bounds) if bounds and min(bounds) > 0 else None
