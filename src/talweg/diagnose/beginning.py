@@ -1,5 +1,7 @@
 """A model before its first step: its layers, and how the gradient comes through them."""
 
+import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -8,10 +10,19 @@ from torch import Tensor, nn
 
 from talweg.data.inputs import X, call
 from talweg.diagnose.comes_by import Site
+from talweg.diagnose.measures.curvature import flat, hessian, largest
 from talweg.diagnose.moment import WHOLE, Layer
+from talweg.diagnose.sharpness import CHANCE
 from talweg.diagnose.start import constant_loss
 from talweg.diagnose.taking import Taking
 from talweg.diagnose.trace import Trace
+
+PRODUCTS = 24
+"""Products of the Hessian with vectors, at most."""
+MOST = 2**27
+"""Numbers that those vectors may hold together."""
+PATIENCE = 0.2
+"""Seconds that a gradient may take for the Hessian to be looked at."""
 
 
 @dataclass(frozen=True)
@@ -69,4 +80,37 @@ def beginning(
     values["loss"] = {WHOLE: float(value.detach())}
     if constant is not None:
         values["constant loss"] = {WHOLE: constant}
+    sharpness = _sharpness(module, loss, x, y)
+    if sharpness is not None:
+        values["sharpness"] = {WHOLE: sharpness}
     return Beginning(tuple(trace.layers), tuple(trace.sites.values()), values)
+
+
+def _sharpness(
+    module: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], x: X, y: Tensor
+) -> float | None:
+    """The largest eigenvalue of the loss's Hessian; None where it would take long, or cannot be.
+
+    A model that cannot be differentiated twice has none, and one that takes long has none either:
+    `PRODUCTS` of a Hessian with vectors are as many passes, and hold as many vectors.
+    """
+    params = [value for value in module.parameters() if value.requires_grad]
+    if PRODUCTS * sum(value.numel() for value in params) > MOST:
+        return None
+    began = time.perf_counter()
+    try:
+        with torch.enable_grad(), torch.random.fork_rng(devices=[]):
+            value = loss(call(module, x), y)
+            grads = torch.autograd.grad(
+                value, params, create_graph=True, allow_unused=True, materialize_grads=True
+            )
+        if time.perf_counter() - began > PATIENCE:
+            return None
+        grad = flat(grads)
+        drawn = torch.randn(len(grad), generator=torch.Generator().manual_seed(0)).to(grad)
+        size = torch.linalg.vector_norm(grad).clamp(min=torch.finfo(grad.dtype).tiny)
+        start = grad / size + CHANCE * drawn / torch.linalg.vector_norm(drawn)
+        found = largest(hessian(grads, params), start, PRODUCTS)
+    except (RuntimeError, ArithmeticError, ValueError):
+        return None
+    return found.value if 0 < found.value < math.inf else None

@@ -9,8 +9,10 @@ from typing import Any
 from talweg.core import counted, listing
 from talweg.diagnose import DIAGNOSES, Finding, Layer, Moment, Setting, persisting
 from talweg.diagnose.findings import SEVERITIES
-from talweg.diagnose.moment import WHOLE
+from talweg.diagnose.moment import WHOLE, RuleInUse
 from talweg.diagnose.probe import SPLIT
+from talweg.diagnose.stability import STABLE
+from talweg.rules import RULES
 from talweg.study import words
 from talweg.study.history import History, Lane, remembered
 from talweg.study.tuning import rates
@@ -52,8 +54,23 @@ class RateFinding:
 
 
 def setting_of(contender: Mapping[str, Any]) -> Setting:
-    """The layers of a contender's model, from its record; none in older ones."""
-    return Setting(tuple(Layer(**layer) for layer in contender.get("layers", ())))
+    """The layers of a contender's model and its rule, from its record; no layers in older ones."""
+    layers = tuple(Layer(**layer) for layer in contender.get("layers", ()))
+    return Setting(layers, RuleInUse(contender["levels"].get("rule", contender["name"])))
+
+
+def edge_of(contender: Mapping[str, Any]) -> float | None:
+    """The rate above which a contender's first steps overshoot; None where that is not known.
+
+    It follows from the largest eigenvalue of the Hessian at the start, for rules that are not
+    adaptive: their preconditioner is not there yet.
+    """
+    sharpness = contender.get("start", {}).get("sharpness", {}).get(WHOLE)
+    base = contender["levels"].get("rule", "").partition("(")[0]
+    rule = STABLE.get(type(RULES[base].rule).__name__) if base in RULES else None
+    if not sharpness or rule is None or rule.divisor is not None:
+        return None
+    return 2 / (rule.gain({"momentum": 0.0, **contender["settings"]}, {}) * sharpness)
 
 
 def moments_of(history: History, lane: Lane) -> list[Moment]:
@@ -67,6 +84,9 @@ def moments_of(history: History, lane: Lane) -> list[Moment]:
     by_step: dict[int, dict[str, dict[str, float]]] = {
         0: {name: dict(values) for name, values in contender.get("start", {}).items()}
     }
+    edge = edge_of(contender)
+    if edge is not None:
+        by_step[0]["edge"] = {WHOLE: edge}
     for measure in history.metrics(lane.lane, SPLIT):
         name, _, layer = measure.rpartition(" ")
         series = history.series(lane.lane, SPLIT, measure)
