@@ -163,11 +163,7 @@ class Trace:
             return
         is_layer = _has_parameters(module)
         if not is_same(given, last.tensor) or last.tensor._version != last.version:
-            key = (last.layer, name)
-            if key not in self._functions:
-                assert last.given is not None
-                self._functions[key] = activation_between(last.given, given)
-            function = self._functions[key]
+            function = self._between(name, given)
             if function or is_layer:
                 self._count(given, function)
         elif is_layer and name not in self._found:
@@ -182,6 +178,8 @@ class Trace:
         if activation:
             if not last.is_counted:
                 self._count(given, activation)
+        elif not last.is_counted and self._is_own(module, given):
+            self._count(given, self._between(name, given))
         elif _has_parameters(module):
             self._note(name, module, given)
             last.layer, last.given, last.is_counted = name, given, False
@@ -191,6 +189,25 @@ class Trace:
                 given.register_hook(self._backward_hook(name))
                 self.outputs = given.detach()
         last.tensor, last.version = given, given._version
+
+    def _between(self, name: str, given: Tensor) -> str:
+        """The activation that made a tensor of what the last layer gave."""
+        key = (self._last.layer, name)
+        if key not in self._functions:
+            assert self._last.given is not None
+            self._functions[key] = activation_between(self._last.given, given)
+        return self._functions[key]
+
+    def _is_own(self, module: nn.Module, given: Tensor) -> bool:
+        """Whether a module is a user's activation: torch's own are known, or are no activation."""
+        before = self._last.tensor
+        return (
+            not type(module).__module__.startswith("torch.nn.")
+            and not any(True for _ in module.parameters())
+            and before is not None
+            and before.shape == given.shape
+            and not is_same(given, before)
+        )
 
     def _backward_hook(self, name: str) -> Callable[[Tensor], None]:
         def hook(grad: Tensor) -> None:

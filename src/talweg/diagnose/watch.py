@@ -22,6 +22,7 @@ from talweg.diagnose.backward import listening
 from talweg.diagnose.findings import DIAGNOSES
 from talweg.diagnose.findings.finding import settled
 from talweg.diagnose.finite import GRADIENT, aside, first_not_finite
+from talweg.diagnose.graph import Graph
 from talweg.diagnose.health import Health
 from talweg.diagnose.measures import Step
 from talweg.diagnose.moment import WHOLE, Moment
@@ -34,6 +35,8 @@ from talweg.diagnose.trace import Trace
 EVERY = 20
 """Steps from one measured step to the next, unless asked for; see `cadence`."""
 TIERS = ("light", "full")
+LEAP = 10.0
+"""A loss of so many times the mean of those before is looked at, between measured steps too."""
 Given = ParamSpec("Given")
 
 
@@ -159,6 +162,8 @@ class Watch:
         self._every = every
         self._is_full = is_full
         self._taking = Taking(is_full)
+        self._graph = Graph(self._inner)
+        self._mean_loss = math.nan
         self._trace = Trace(self._inner, self._taking, self.give_up)
         self._trainable = {id(value) for value in model.parameters() if value.requires_grad}
         root = type(self._inner).__name__
@@ -235,8 +240,17 @@ class Watch:
     def _backward(self, loss: Tensor) -> None:
         value = loss.detach()
         self._losses.append(value)
-        if value.device.type == "cpu" and self._was_finite and not math.isfinite(value):
-            self._find_origin()
+        is_leap = False
+        if value.device.type == "cpu" and self._was_finite:
+            number = float(value)
+            if not math.isfinite(number):
+                self._find_origin()
+                return
+            is_leap = abs(number) > LEAP * self._mean_loss
+            before = number if math.isnan(self._mean_loss) else self._mean_loss
+            self._mean_loss = 0.9 * before + 0.1 * abs(number)
+        if self._is_measured or is_leap:
+            self._graph.follow(loss, is_needed=is_leap)
 
     def _find_origin(self) -> None:
         """Looks for the module that made numbers which are not finite."""
@@ -288,6 +302,8 @@ class Watch:
         if self._is_measured:
             self._is_measured = False
             self._close(optimizer)
+        elif values := self._graph.finish():
+            self._health.add(Moment(self._steps, values))
         self._steps += 1
         self._prepare()
 
@@ -300,7 +316,7 @@ class Watch:
             after = [part(self._weights[name]) for name in names]
             self._taking.step(names, replace(step, after=after))
             self._before = None
-        values = self._taking.finish()
+        values = {**self._graph.finish(), **self._taking.finish()}
         if self._steps == 0 or self._health.setting.rule is None:
             rule = rule_in_use(optimizer)
             self._health.setting = replace(self._health.setting, rule=rule)

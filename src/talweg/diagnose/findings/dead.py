@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from talweg.diagnose.findings.finding import Diagnosis, Sign
+from talweg.diagnose.measures.dead import WINDOW
 from talweg.diagnose.moment import Past
 
 
@@ -38,6 +39,8 @@ class Dead(Diagnosis):
 
     def signs(self, past: Past) -> Iterator[Sign]:
         """See `Diagnosis.signs`."""
+        if past.count < WINDOW:
+            return
         for name, share in past.now.of("dead").items():
             if share >= self.some:
                 layer = past.setting.layer(name)

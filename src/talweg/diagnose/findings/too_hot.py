@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import median
 
 from talweg.diagnose.findings.finding import Diagnosis, Sign
 from talweg.diagnose.moment import WHOLE, Past
@@ -10,17 +11,26 @@ from talweg.diagnose.moment import WHOLE, Past
 
 @dataclass(frozen=True)
 class TooHot(Diagnosis):
-    """The loss is above that of the start, or the rate above what curvature allows.
+    """The loss rises, weights are thrown about, or the rate is above what curvature allows.
 
     Args:
         rise: How many times the first loss the loss must be, at least.
+        lost: The share of what the loss had come down by that is lost again, at least.
+        gained: The share of the first loss that it had come down by, at least, for that to count.
+        moved: The update ratio, in the median over weights, at least.
         edge: How many times 2/λmax, or what takes its place for the rule, the rate must be.
+
+    Losses are means over the steps since the one measured before. In healthy runs of
+    ``benchmarks/findings.py`` the update ratio is 0.06 or less after the first step.
 
     Source: for the edge, Cohen et al., "Gradient descent on neural networks typically occurs at the
     edge of stability" (2021) and "Adaptive gradient methods at the edge of stability" (2022).
     """
 
     rise: float = 1.3
+    lost: float = 0.6
+    gained: float = 0.25
+    moved: float = 0.1
     edge: float = 1.5
 
     name = "learning rate too large"
@@ -37,17 +47,33 @@ class TooHot(Diagnosis):
 
     def signs(self, past: Past) -> Iterator[Sign]:
         """See `Diagnosis.signs`."""
-        now, first, lr = past.now.one("loss"), past.first_loss, past.last_lr
+        first, lr = past.first_loss, past.last_lr
         last = past.now.one("last loss")  # before one that is not finite
         is_lost = last is not None and first is not None and last > first + abs(first)
-        now = last if is_lost else now
+        now = last if is_lost else past.now.one("loss")
         if now is None or first is None or (past.count < 2 and not is_lost):
             return
+        rate = "" if lr is None else f"at a rate of {lr:.3g} "
         if not math.isfinite(now) or now > first + (self.rise - 1) * abs(first):
-            rate = "" if lr is None else f"at a rate of {lr:.3g} "
             yield Sign(
                 WHOLE,
                 f"{rate}the loss is {now:.3g}, and was {first:.3g} at the start",
                 {"loss": now, "first loss": first, "threshold": self.rise},
                 is_certain=is_lost,
+            )
+            return
+        least, gained = past.least_loss, first - past.least_loss
+        if gained >= self.gained * abs(first) and now >= least + self.lost * gained:
+            yield Sign(
+                WHOLE,
+                f"{rate}the loss is back at {now:.3g}; it had come from {first:.3g} to {least:.3g}",
+                {"loss": now, "least loss": least, "threshold": self.lost},
+            )
+            return
+        moved = median(past.now.of("update ratio").values() or [0.0])
+        if self.moved <= moved < math.inf:
+            yield Sign(
+                WHOLE,
+                f"{rate}a step moves weights by {moved:.2g} of their size",
+                {"update ratio": moved, "threshold": self.moved},
             )
