@@ -122,9 +122,10 @@ def vanishing(draw: Random) -> Run:
             "states", _recurrent(model, gain),
         )  # fmt: skip
     name = draw.choice(DATA)
-    depth, units = draw.randint(4, 10), draw.choice((16, 32, 64))
+    depth = draw.randint(4 if kind == "sigmoid" else 5, 10)
+    units = draw.choice((16, 32, 64))
     x, _, outputs, _ = samples(name)
-    gain = between(draw, 0.3, 1.5) if kind == "sigmoid" else between(draw, 0.05, 0.4)
+    gain = between(draw, 0.3, 1.5) if kind == "sigmoid" else between(draw, 0.05, 0.3)
     about = f"{depth}×{units} {kind} × {gain:.2g}"
     if kind == "sigmoid":  # vanishes with any weights
         model = stack([x.shape[1], *[units] * depth, outputs], kind, gain=gain)
@@ -165,7 +166,7 @@ def exploding(draw: Random) -> Run:
     name = draw.choice(DATA)
     depth, units = draw.randint(6, 12), draw.choice((32, 64))
     x, _, outputs, _ = samples(name)
-    low, high = {"relu": (3.0, 8.0), "nearly linear": (2.5, 6.0), "tanh": (8.0, 20.0)}[kind]
+    low, high = {"relu": (3.0, 8.0), "nearly linear": (2.5, 6.0), "tanh": (6.0, 12.0)}[kind]
     gain = between(draw, low, high)
     model = stack([x.shape[1], *[units] * depth, outputs], kind)
     return _planted(
@@ -231,7 +232,7 @@ def off_centre(draw: Random) -> Run:
         model, about = _mlp(draw, name, "sigmoid", depth=(1, 4))
         layer, _ = draw.choice(linears(model)[:-1])
         return _planted(draw, "off-centre", name, model, about, layer)
-    by = between(draw, 5, 20) * draw.choice((1, 1 if kind == "biases" else -1))
+    by = between(draw, 3, 10) * draw.choice((1, 1 if kind == "biases" else -1))
     model, about = _mlp(draw, name, "relu" if kind == "biases" else "tanh", depth=(1, 4))
     layer, chosen = draw.choice(linears(model)[:-1])
     shifted = Shifted()
@@ -243,7 +244,8 @@ def off_centre(draw: Random) -> Run:
             shifted.by = by
         else:
             with torch.no_grad():
-                chosen.bias += by
+                deviation = model[: int(layer) + 1](samples(name)[0]).std()
+                chosen.bias += by * deviation
 
     about += f" {kind} {by:+.1f} at {layer}"
     return _planted(draw, "off-centre", name, model, about, layer, plant)

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from random import Random
 
@@ -91,8 +92,8 @@ def made(make: Callable[[Random], Run], seed: int) -> Run:
     return make(Random(seed))
 
 
-def takes(make: Callable[[Random], Run], seed: int) -> bool:
-    """Whether a run is what it is drawn as, told by its losses alone.
+def takes(run: Run, losses: Sequence[float], twin: Callable[[], Run], seed: int) -> bool:
+    """Whether a run was what it is drawn as, told by its losses alone.
 
     A healthy one learns: its last losses are at most 0.85 of a constant prediction's. One at a rate
     that is planted is worse than the same one at a usual rate: too large a rate leaves at least
@@ -100,37 +101,35 @@ def takes(make: Callable[[Random], Run], seed: int) -> bool:
     rate at least 1.3 times its loss in the end. A wrong start is at least 5 times the loss of a
     constant prediction. Other diseases are there for sure.
     """
-    run = made(make, seed)
-    if run.disease and not run.usual_lr and run.disease != "wrong start":
-        return True
-    planted = run.train(seed)
-    if run.disease == "wrong start":
-        return planted[0] >= 5 * constant(run.data) * run.scale**2
-    tail = statistics.mean(planted[-TAIL:])
+    tail = statistics.mean(losses[-TAIL:])
     if not run.disease:
         return tail <= 0.85 * constant(run.data)
-    usual = made(make, seed)
+    if run.disease == "wrong start":
+        return losses[0] >= 5 * constant(run.data) * run.scale**2
+    if not run.usual_lr:
+        return True
+    usual = twin()
     usual.plant = lambda: None
     for group in usual.optimizer.param_groups:
         group["lr"] = usual.usual_lr
-    losses = usual.train(seed)
+    others = usual.train(seed)
     if run.disease == "learning rate too small":
-        return tail >= 1.3 * statistics.mean(losses[-TAIL:])
+        return tail >= 1.3 * statistics.mean(others[-TAIL:])
     soon = slice(run.onset + SETTLED, run.onset + WITHIN)
-    hot, without = statistics.mean(planted[soon]), statistics.mean(losses[soon])
-    return not math.isfinite(hot) or hot >= max(2 * without, planted[0] / 4)
+    hot, without = statistics.mean(losses[soon]), statistics.mean(others[soon])
+    return not math.isfinite(hot) or hot >= max(2 * without, losses[0] / 4)
 
 
 def watched(make: Callable[[Random], Run], seed: int) -> tuple[Outcome, Health]:
     """A run of a seed, or of the next one that takes, and what was measured of it."""
-    drawn = 1
-    own = seed
-    while not takes(make, own):
-        own, drawn = own + 1_000_000, drawn + 1
-    run = made(make, own)
-    with talweg.watch(run.model, run.optimizer) as health:
-        run.train(own)
-    return Outcome(own, run.about, run.disease, run.layer, run.onset, told(health), drawn), health
+    for drawn, own in enumerate(count(seed, 1_000_000), 1):
+        run = made(make, own)
+        with talweg.watch(run.model, run.optimizer) as health:
+            losses = run.train(own)
+        if takes(run, losses, lambda own=own: made(make, own), own):
+            about = own, run.about, run.disease, run.layer, run.onset
+            return Outcome(*about, told(health), drawn), health
+    raise AssertionError
 
 
 def told(health: Health) -> list[tuple[str, str, str, int, int]]:

@@ -25,7 +25,7 @@ class Exploding(Diagnosis):
     """
 
     total: float = 50.0
-    a_layer: float = 1.5
+    a_layer: float = 1.3
     at_once: float = 1e3
 
     name = "exploding gradient"

@@ -15,19 +15,30 @@ class TooHot(Diagnosis):
 
     Args:
         rise: How many times the first loss the loss must be, at least.
+        at_once: How many times the first loss it must be, at least, to be told without waiting
+            whether it persists.
+        at_once_gained: The share of the first loss that it had come down by, at least, for a loss
+            above the first to be told at once.
+        rose: How many times the first loss it must have been, at least, where it is stuck now.
+        stuck: The share of the first loss that it stays at, at least, after it rose.
         lost: The share of what the loss had come down by that is lost again, at least.
         gained: The share of the first loss that it had come down by, at least, for that to count.
         moved: The update ratio, in the median over weights, at least.
         edge: How many times 2/λmax, or what takes its place for the rule, the rate must be.
 
     Losses are means over the steps since the one measured before. In healthy runs of
-    ``benchmarks/findings.py`` the update ratio is 0.06 or less after the first step.
+    ``benchmarks/findings.py`` these are 1.2 times the first one at most, and the update ratio is
+    0.06 or less after the first step.
 
     Source: for the edge, Cohen et al., "Gradient descent on neural networks typically occurs at the
     edge of stability" (2021) and "Adaptive gradient methods at the edge of stability" (2022).
     """
 
     rise: float = 1.3
+    at_once: float = 3.0
+    at_once_gained: float = 0.5
+    rose: float = 1.6
+    stuck: float = 0.75
     lost: float = 0.6
     gained: float = 0.25
     moved: float = 0.1
@@ -54,15 +65,26 @@ class TooHot(Diagnosis):
         if now is None or first is None or (past.count < 2 and not is_lost):
             return
         rate = "" if lr is None else f"at a rate of {lr:.3g} "
+        least, gained = past.least_loss, first - past.least_loss
+        was_above = (past.before.one("loss") or 0.0) > first + (self.rose - 1) * abs(first)
         if not math.isfinite(now) or now > first + (self.rise - 1) * abs(first):
+            far = now > first + (self.at_once - 1) * abs(first)
             yield Sign(
                 WHOLE,
                 f"{rate}the loss is {now:.3g}, and was {first:.3g} at the start",
                 {"loss": now, "first loss": first, "threshold": self.rise},
-                is_certain=is_lost,
+                is_certain=is_lost or far or gained >= self.at_once_gained * abs(first),
             )
             return
-        least, gained = past.least_loss, first - past.least_loss
+        if was_above and now >= self.stuck * first > 0:
+            before = past.before.one("loss")
+            yield Sign(
+                WHOLE,
+                f"{rate}the loss rose to {before:.3g}, and stays at {now:.3g}; it was {first:.3g} "
+                "at the start",
+                {"loss": now, "first loss": first, "threshold": self.stuck},
+            )
+            return
         if gained >= self.gained * abs(first) and now >= least + self.lost * gained:
             yield Sign(
                 WHOLE,

@@ -33,7 +33,7 @@ class Vanishing(Diagnosis):
     a_layer: float = 0.38
     a_step: float = 0.6
     total_in_time: float = 1e-3
-    at_once: float = 1e-4
+    at_once: float = 1e-3
 
     name = "vanishing gradient"
     meaning = (
