@@ -164,7 +164,8 @@ def exploding(draw: Random) -> Run:
             "states", _recurrent(model, gain),
         )  # fmt: skip
     name = draw.choice(DATA)
-    depth, units = draw.randint(6, 12), draw.choice((32, 64))
+    depth = draw.randint(8 if kind == "tanh" else 6, 12)
+    units = draw.choice((32, 64))
     x, _, outputs, _ = samples(name)
     low, high = {"relu": (3.0, 8.0), "nearly linear": (2.5, 6.0), "tanh": (6.0, 12.0)}[kind]
     gain = between(draw, low, high)
@@ -204,7 +205,7 @@ def saturated(draw: Random) -> Run:
     name, kind = draw.choice(DATA), draw.choice(("tanh", "sigmoid"))
     model, about = _mlp(draw, name, kind, depth=(1, 4))
     layer, chosen = draw.choice(linears(model)[:-1])
-    std = between(draw, 8, 40) * (1 if kind == "tanh" else 2)
+    std = between(draw, 12, 50) * (1 if kind == "tanh" else 2)
 
     def plant() -> None:
         drawn(chosen, std)

@@ -103,7 +103,7 @@ class Task:
     steps: int
 
     def seconds(self, watched: Mapping[str, Any] | None) -> float:
-        """Process seconds of a loop: what goes before it is not counted, entering and leaving is."""
+        """Process seconds of a loop, with entering and leaving the watch."""
         torch.manual_seed(0)
         model = self.model()
         optimizer = self.optimizer(model.parameters())

@@ -23,7 +23,7 @@ class TooCold(Diagnosis):
     loss stands.
     """
 
-    ratio: float = 7e-4
+    ratio: float = 7.5e-4
     left: float = 0.85
 
     name = "learning rate too small"

@@ -24,6 +24,7 @@ class TooHot(Diagnosis):
         lost: The share of what the loss had come down by that is lost again, at least.
         gained: The share of the first loss that it had come down by, at least, for that to count.
         moved: The update ratio, in the median over weights, at least.
+        thrown: The same of a single step, where the loss is stuck after it.
         edge: How many times 2/λmax, or what takes its place for the rule, the rate must be.
 
     Losses are means over the steps since the one measured before. In healthy runs of
@@ -39,9 +40,10 @@ class TooHot(Diagnosis):
     at_once_gained: float = 0.5
     rose: float = 1.6
     stuck: float = 0.75
-    lost: float = 0.6
+    lost: float = 0.5
     gained: float = 0.25
     moved: float = 0.1
+    thrown: float = 0.3
     edge: float = 1.5
 
     name = "learning rate too large"
@@ -62,8 +64,12 @@ class TooHot(Diagnosis):
         last = past.now.one("last loss")  # before one that is not finite
         is_lost = last is not None and first is not None and last > first + abs(first)
         now = last if is_lost else past.now.one("loss")
-        if now is None or first is None or (past.count < 2 and not is_lost):
+        if now is None or first is None:
             return
+        moved, before_moved = (
+            median(moment.of("update ratio").values() or [0.0])
+            for moment in (past.now, past.before)
+        )
         rate = "" if lr is None else f"at a rate of {lr:.3g} "
         least, gained = past.least_loss, first - past.least_loss
         was_above = (past.before.one("loss") or 0.0) > first + (self.rose - 1) * abs(first)
@@ -76,12 +82,16 @@ class TooHot(Diagnosis):
                 is_certain=is_lost or far or gained >= self.at_once_gained * abs(first),
             )
             return
-        if was_above and now >= self.stuck * first > 0:
-            before = past.before.one("loss")
+        was_thrown = self.thrown <= before_moved < math.inf
+        if (was_above or was_thrown) and now >= self.stuck * first > 0:
+            what = (
+                f"it rose to {past.before.one('loss'):.3g}"
+                if was_above
+                else f"a step that moved weights by {before_moved:.2g} of their size"
+            )
             yield Sign(
                 WHOLE,
-                f"{rate}the loss rose to {before:.3g}, and stays at {now:.3g}; it was {first:.3g} "
-                "at the start",
+                f"{rate}the loss stays at {now:.3g} after {what}; it was {first:.3g} at the start",
                 {"loss": now, "first loss": first, "threshold": self.stuck},
             )
             return
@@ -92,7 +102,6 @@ class TooHot(Diagnosis):
                 {"loss": now, "least loss": least, "threshold": self.lost},
             )
             return
-        moved = median(past.now.of("update ratio").values() or [0.0])
         if self.moved <= moved < math.inf:
             yield Sign(
                 WHOLE,
