@@ -213,43 +213,21 @@ def saturated(draw: Random) -> Run:
     return _planted(draw, "saturation", name, model, f"{about} {layer} × {std:.2g}", layer, plant)
 
 
-class Shifted(nn.Module):
-    """The hyperbolic tangent with something added."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.by = 0.0
-
-    def forward(self, x: Tensor) -> Tensor:
-        """What tanh gives, and more."""
-        return x.tanh() + self.by
-
-
 def off_centre(draw: Random) -> Run:
     """Sigmoid layers, and layers with something added to what they give."""
     name = draw.choice(DATA)
-    kind = draw.choice(("sigmoid", "biases", "outputs"))
-    if kind == "sigmoid":
-        model, about = _mlp(draw, name, "sigmoid", depth=(1, 4))
-        layer, _ = draw.choice(linears(model)[:-1])
-        return _planted(draw, "off-centre", name, model, about, layer)
-    by = between(draw, 3, 10) * draw.choice((1, 1 if kind == "biases" else -1))
-    model, about = _mlp(draw, name, "relu" if kind == "biases" else "tanh", depth=(1, 4))
+    kind = draw.choice(("sigmoid", "relu", "nearly linear"))
+    model, about = _mlp(draw, name, kind, depth=(1, 4))
     layer, chosen = draw.choice(linears(model)[:-1])
-    shifted = Shifted()
-    if kind == "outputs":
-        model[int(layer) + 1] = shifted
+    if kind == "sigmoid":
+        return _planted(draw, "off-centre", name, model, about, layer)
+    by = between(draw, 3, 10) * (1 if kind == "relu" else draw.choice((1, -1)))
 
     def plant() -> None:
-        if kind == "outputs":
-            shifted.by = by
-        else:
-            with torch.no_grad():
-                deviation = model[: int(layer) + 1](samples(name)[0]).std()
-                chosen.bias += by * deviation
+        with torch.no_grad():
+            chosen.bias += by * model[: int(layer) + 1](samples(name)[0]).std()
 
-    about += f" {kind} {by:+.1f} at {layer}"
-    return _planted(draw, "off-centre", name, model, about, layer, plant)
+    return _planted(draw, "off-centre", name, model, f"{about} {by:+.1f} at {layer}", layer, plant)
 
 
 def no_activation(draw: Random) -> Run:

@@ -1,42 +1,95 @@
 """What torch is asked to differentiate while a model is watched."""
 
-from collections.abc import Callable, Generator
+import threading
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
+
+Told = Callable[[Tensor, GradScaler | None], None]
+
+_lock = threading.Lock()
+_listeners: list[Told] = []
+_theirs: list[Any] = [None, None]
+"""`torch.autograd.backward` and `GradScaler.scale`, while others stand in their place."""
+_scaled = threading.local()
 
 
 @contextmanager
-def listening(tell: Callable[[Tensor], None]) -> Generator[None]:
+def listening(tell: Told) -> Generator[None]:
     """Inside, every loss is told right before ``backward`` takes its gradient.
 
     Both ``loss.backward()`` and ``torch.autograd.backward(loss)``; a loss that a `GradScaler`
-    scaled is told as it was before. What they do is not changed.
+    scaled is told as it was before, with the scaler. What they do is not changed. Any number may
+    listen at once, in any thread, and end in any order.
 
     Args:
         tell: Told of each loss of one number.
     """
-    backward, scale = torch.autograd.backward, GradScaler.scale
-    scaled: list[tuple[Any, Any]] = []
-
-    def own_scale(scaler: GradScaler, outputs: Any) -> Any:
-        found = scale(scaler, outputs)
-        scaled[:] = [(found, outputs)]
-        return found
-
-    def own_backward(tensors: Any, *args: Any, **kwargs: Any) -> Any:
-        loss = next((given for found, given in scaled if found is tensors), tensors)
-        scaled.clear()
-        if isinstance(loss, Tensor) and loss.numel() == 1 and loss.requires_grad:
-            tell(loss)
-        return backward(tensors, *args, **kwargs)
-
-    torch.autograd.backward = own_backward
-    GradScaler.scale = own_scale  # pyright: ignore[reportAttributeAccessIssue]
+    with _lock:
+        _listeners.append(tell)
+        if _theirs[0] is None:
+            _theirs[:] = torch.autograd.backward, GradScaler.scale
+            torch.autograd.backward = _backward
+            GradScaler.scale = _scale  # pyright: ignore[reportAttributeAccessIssue]
     try:
         yield
     finally:
-        torch.autograd.backward, GradScaler.scale = backward, scale
+        with _lock:
+            _listeners.remove(tell)
+            is_ours = torch.autograd.backward is _backward and GradScaler.scale is _scale
+            if not _listeners and is_ours:
+                torch.autograd.backward, GradScaler.scale = _theirs
+                _theirs[:] = None, None
+
+
+def _scale(scaler: GradScaler, outputs: Any) -> Any:
+    found = _theirs[1](scaler, outputs)
+    _scaled.last = found, outputs, scaler
+    return found
+
+
+def _backward(tensors: Any, grad_tensors: Any = None, *args: Any, **kwargs: Any) -> Any:
+    found, outputs, scaler = getattr(_scaled, "last", (None, None, None))
+    _scaled.last = None, None, None
+    if found is None or found is not tensors:
+        outputs, scaler = tensors, None
+    if grad_tensors is None:
+        for loss in outputs if isinstance(outputs, (tuple, list)) else [outputs]:
+            if isinstance(loss, Tensor) and loss.numel() == 1 and loss.requires_grad:
+                for tell in _listeners:
+                    tell(loss, scaler)
+    return _theirs[0](tensors, grad_tensors, *args, **kwargs)
+
+
+def is_of(loss: Tensor, own: Collection[int]) -> bool:
+    """Whether a loss may be differentiated with respect to some parameters.
+
+    It is not if its graph comes to other modules' parameters and to none of them.
+
+    Args:
+        loss: The loss.
+        own: The identities of the parameters.
+
+    >>> mine, other = nn.Linear(1, 1), nn.Linear(1, 1)
+    >>> own = {id(value) for value in mine.parameters()}
+    >>> is_of(other(mine(torch.ones(1))), own), is_of(other(torch.ones(1)), own)
+    (True, False)
+    """
+    todo: list[Any] = [loss.grad_fn]
+    seen: set[Any] = {None}
+    comes_to_others = False
+    while todo:
+        node = todo.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        leaf = getattr(node, "variable", None)
+        if id(leaf) in own:
+            return True
+        comes_to_others |= isinstance(leaf, nn.Parameter)
+        todo += [before for before, _ in node.next_functions]
+    return not comes_to_others

@@ -1,12 +1,13 @@
 """Where numbers that are not finite come from."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from talweg.diagnose.recognise import first_tensor
+from talweg.diagnose.calls import Call, again, aside
+from talweg.diagnose.recognise import first_tensor, tensors
 from talweg.diagnose.trace import called, is_followed
 
 INPUTS, WEIGHTS, OUTPUTS, LOSS, GRADIENT = 1.0, 2.0, 3.0, 4.0, 5.0
@@ -14,18 +15,15 @@ INPUTS, WEIGHTS, OUTPUTS, LOSS, GRADIENT = 1.0, 2.0, 3.0, 4.0, 5.0
 inputs, the loss of finite outputs, or a gradient."""
 
 
-def first_not_finite(
-    model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> tuple[str, float]:
+def first_not_finite(model: nn.Module, calls: Sequence[Call]) -> tuple[str, float]:
     """The first module that makes numbers which are not finite, and of what.
 
-    The model is evaluated once more, in the mode in which it is; buffers and random numbers are
+    The calls are made once more, in the mode in which the model is; buffers and random numbers are
     left as they were.
 
     Args:
         model: The model.
-        args: What it was given.
-        kwargs: Likewise.
+        calls: Its calls, or those of its parts.
 
     Returns:
         The module's path, `INPUTS` and the like; no path where it is no module.
@@ -33,12 +31,12 @@ def first_not_finite(
     found: list[tuple[str, float]] = []
 
     def look(name: str, value: Tensor | None, kind: float) -> None:
-        if value is not None and not found and not bool(value.isfinite().all()):
+        if value is not None and not found and not bool(_is_known(value, kind).all()):
             found.append((name, kind))
 
     handles: list[Any] = []
     for name, module in model.named_modules():
-        if is_followed(module):
+        if is_followed(module) or any(module is part for part, _, _ in calls):
             path = called(name, model)
 
             def before(module: nn.Module, _: Any, path: str = path) -> None:
@@ -52,41 +50,21 @@ def first_not_finite(
                 module.register_forward_pre_hook(before),
                 module.register_forward_hook(after),
             ]
-    look("", first_tensor([list(args), dict(kwargs)]), INPUTS)
     try:
-        if not found:
-            with aside(model):
-                model(*args, **kwargs)
+        with aside(model):
+            for place, call in enumerate(calls):
+                if place == 0:
+                    for value in tensors([call[1], call[2]]):
+                        look("", value, INPUTS)
+                if found:
+                    break
+                again(call)
     finally:
         for handle in handles:
             handle.remove()
     return found[0] if found else ("", LOSS)
 
 
-class aside:  # noqa: N801 - used as a function is
-    """Inside, a model can be evaluated and nobody notices: no gradient, buffers and draws put back.
-
-    Args:
-        model: The model.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        self._model = model
-
-    def __enter__(self) -> None:
-        self._held = [(value, value.detach().clone()) for value in self._model.buffers()]
-        self._draws = torch.random.fork_rng(devices=_devices(self._model))
-        self._off = torch.no_grad()
-        self._draws.__enter__()
-        self._off.__enter__()
-
-    def __exit__(self, *error: Any) -> None:
-        self._off.__exit__(*error)
-        self._draws.__exit__(*error)
-        with torch.no_grad():
-            for value, held in self._held:
-                value.copy_(held)
-
-
-def _devices(model: nn.Module) -> list[torch.device]:
-    return list({value.device for value in model.parameters() if value.is_cuda})
+def _is_known(value: Tensor, kind: float) -> Tensor:
+    """Where values are as they may be: an input of −∞ is a mask."""
+    return value.isfinite() | (value == -math.inf) if kind == INPUTS else value.isfinite()

@@ -1,10 +1,12 @@
 """The loss's gradient where weights are used, told from autograd's graph."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from talweg.diagnose.taking import BACKWARD, Values, read
 from talweg.diagnose.trace import called
@@ -15,8 +17,29 @@ RECURRENT = 4
 """Uses of a weight in one pass, from which on it is a recurrent one."""
 MULTIPLYING = ("Addmm", "Mm", "Bmm", "Addbmm", "Baddbmm", "Linear", "Convolution")
 """Nodes of a graph that multiply a weight."""
+LEAP = 10.0
+"""A loss of so many times the mean of those before is looked at, between measured steps too."""
 WRAPPING = 4
 """Nodes that may lie between a weight and what multiplies it: it is transposed, or cast."""
+
+
+class Leaps:
+    """Tells losses that are far above those before."""
+
+    def __init__(self) -> None:
+        self._mean = math.nan
+
+    def is_one(self, loss: float) -> bool:
+        """Whether the next loss is one.
+
+        >>> leaps = Leaps()
+        >>> [leaps.is_one(loss) for loss in (2.0, 1.0, 100.0)]
+        [False, False, True]
+        """
+        is_leap = abs(loss) > LEAP * self._mean
+        before = abs(loss) if math.isnan(self._mean) else self._mean
+        self._mean = 0.9 * before + 0.1 * abs(loss)
+        return is_leap
 
 
 class Graph:
@@ -30,12 +53,8 @@ class Graph:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self._names = {
-            id(value): called(name, model)
-            for name, module in model.named_modules()
-            for value in module.parameters(recurse=False)
-            if value.dim() > 1
-        }
+        self._model = model
+        self._names: dict[int, str] = {}
         self._norms: dict[int, list[Tensor]] = {}
         self._is_recurrent: bool | None = None
 
@@ -48,6 +67,12 @@ class Graph:
         """
         if self._norms or (self._is_recurrent is False and not is_needed):
             return
+        self._names = {
+            id(value): called(name, self._model)
+            for name, module in self._model.named_modules()
+            for value in module.parameters(recurse=False)
+            if not is_lazy(value) and value.dim() > 1
+        }
         uses = self._uses(loss)
         self._is_recurrent = any(len(nodes) >= RECURRENT for nodes in uses.values())
         for weight, nodes in uses.items():

@@ -1,17 +1,20 @@
 """What a forward pass is made of, told from outside: by classes, and by values."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 
 from talweg.activations import ACTIVATIONS, Elementwise
 
+functorch: Any = getattr(torch._C, "_functorch", None)  # pyright: ignore[reportPrivateUsage]
 FEW = 512
 """Values that are compared."""
 ALIKE = 1e-3
-"""How far a value may be off, as a share of the largest: of reduced precision as well."""
+"""How far a value may be off, as a share of the largest; in reduced precision more."""
 
 
 def activation_of(module: nn.Module) -> str:
@@ -48,9 +51,10 @@ def activation_between(before: Tensor, after: Tensor) -> str:
     )
     if not (bool((given < 0).any()) and bool((given > 0).any()) and bool(found.isfinite().all())):
         return ""
-    off = {name: float((f(given) - found).abs().max()) for name, f in _elementwise().items()}
+    off = {name: float((f(given) - found).abs().max()) for name, f in elementwise().items()}
     closest = min(off, key=lambda name: off[name])
-    return closest if off[closest] <= ALIKE * float(found.abs().max()) else ""
+    alike = max(ALIKE, 2 * torch.finfo(before.dtype).eps)
+    return closest if off[closest] <= alike * float(found.abs().max()) else ""
 
 
 @cache
@@ -72,7 +76,7 @@ def _known() -> dict[object, str]:
 
 
 @cache
-def _elementwise() -> dict[str, nn.Module]:
+def elementwise() -> dict[str, nn.Module]:
     """Activations that draw nothing and learn nothing, and that training goes through."""
     made = {
         name: entry.make().double().eval()
@@ -99,11 +103,36 @@ def first_tensor(value: object) -> Tensor | None:
     >>> first_tensor((None, {"mask": torch.ones(1).bool(), "x": torch.ones(2)}))
     tensor([1., 1.])
     """
+    return next(tensors(value), None)
+
+
+def tensors(value: object) -> Iterator[Tensor]:
+    """The tensors of real numbers in a value: in tuples, lists, mappings and dataclasses.
+
+    Those that hold no numbers of their own are left out: of `torch.func`, fake, nested, sparse.
+
+    Args:
+        value: What a module was given or gave.
+    """
     if isinstance(value, Tensor):
-        return value if value.is_floating_point() else None
+        if value.is_floating_point() and _is_plain(value):
+            yield value
+        return
     inside: Any = ()
     if isinstance(value, Mapping):
         inside = cast(Mapping[object, object], value).values()
     elif isinstance(value, (tuple, list)):
         inside = cast(list[object], value)
-    return next((found for each in inside if (found := first_tensor(each)) is not None), None)
+    elif is_dataclass(value) and not isinstance(value, type):
+        inside = [getattr(value, field.name, None) for field in fields(value)]
+    for each in inside:
+        yield from tensors(each)
+
+
+def _is_plain(value: Tensor) -> bool:
+    if type(value) not in (Tensor, nn.Parameter):
+        return False
+    if value.layout != torch.strided or value.is_nested or value.device.type == "meta":
+        return False
+    is_wrapped = getattr(functorch, "is_functorch_wrapped_tensor", None)
+    return is_wrapped is None or not is_wrapped(value)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 CLOSE = 1e-3
-"""How far values may be off, as a share, for a loss to be recognised."""
+"""How far values may be off, as a share, for a loss to be recognised; in reduced precision more."""
 
 
 def constant_loss(outputs: Tensor, grad: Tensor, loss: Tensor) -> float | None:
@@ -20,27 +20,28 @@ def constant_loss(outputs: Tensor, grad: Tensor, loss: Tensor) -> float | None:
         grad: The loss's gradient in it.
         loss: Its value.
     """
-    z, g, value = outputs.detach().double(), grad.double(), float(loss)
+    close = max(CLOSE, 4 * torch.finfo(grad.dtype).eps)
+    z, g, value = outputs.detach().double(), grad.double(), float(loss.detach())
     if z.dim() == 0 or z.shape != g.shape or not len(z):
         return None
     if z.dim() == 2 and z.shape[1] > 1:
         target = z.softmax(1) - len(z) * g
-        if _is_0_or_1(target) and bool((target.sum(1) - 1).abs().max() < CLOSE):
+        if _is_0_or_1(target, close) and bool((target.sum(1) - 1).abs().max() < 2 * close):
             share = target.round().mean(0)
             return float(-torch.special.xlogy(share, share).sum())
     target = z.sigmoid() - z.numel() * g
-    if _is_0_or_1(target):
+    if _is_0_or_1(target, close):
         share = target.round().mean(0)
         return float(
             -(torch.special.xlogy(share, share) + torch.special.xlogy(1 - share, 1 - share)).mean()
         )
     target = z - z.numel() * g / 2
-    if abs(float((z - target).square().mean()) - value) <= CLOSE * max(value, 1e-12):
+    if abs(float((z - target).square().mean()) - value) <= close * max(value, 1e-12):
         return float((target - target.mean(0)).square().mean())
     return None
 
 
-def _is_0_or_1(target: Tensor) -> bool:
-    return bool(((target - target.round()).abs() < CLOSE).all()) and bool(
+def _is_0_or_1(target: Tensor, close: float) -> bool:
+    return bool(((target - target.round()).abs() < close).all()) and bool(
         ((target.round() == 0) | (target.round() == 1)).all()
     )

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 
 from talweg.diagnose.measures import OF_ACTIVITY, OF_STEP, Activity, OfActivity, Step
 
@@ -53,6 +54,10 @@ class Taking:
         norm = torch.linalg.vector_norm(grad, dtype=torch.float32)
         self._norms.setdefault(layer, []).append(norm)
         self.grad = grad if self.grad is None else self.grad
+
+    def afresh(self) -> None:
+        """Forgets gradients that no update was made with: others are taken in their place."""
+        self._norms, self.grad = {}, None
 
     def step(self, names: Sequence[str], step: Step) -> None:
         """Takes what an update did to the weights of these names."""
@@ -127,5 +132,8 @@ def named_weights(named: Mapping[str, Tensor], root: str) -> dict[str, Tensor]:
     return {
         (root if name == "weight" else name.removesuffix(".weight")): value
         for name, value in named.items()
-        if value.dim() > 1 and value.requires_grad and value.is_floating_point()
+        if not is_lazy(value)
+        and value.dim() > 1
+        and value.requires_grad
+        and value.is_floating_point()
     }

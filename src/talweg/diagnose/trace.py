@@ -10,18 +10,21 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from talweg.diagnose.between import Source, applied, function_between
+from talweg.diagnose.layers import (
+    called,
+    has_parameters,
+    is_followed,
+    is_linear,
+    is_straight,
+    layer_of,
+    units_of,
+)
 from talweg.diagnose.measures import Activity
 from talweg.diagnose.moment import Layer
 from talweg.diagnose.recognise import activation_between, activation_of, first_tensor, is_same
 from talweg.diagnose.taps import Tap
 
-CHANNELS_FIRST = (
-    nn.modules.conv._ConvNd,  # pyright: ignore[reportPrivateUsage]
-    nn.modules.batchnorm._NormBase,  # pyright: ignore[reportPrivateUsage]
-    nn.GroupNorm,
-)
-MULTIPLYING = (nn.Linear, nn.modules.conv._ConvNd)  # pyright: ignore[reportPrivateUsage]
-"""Linear maps, of which two in a row are one."""
 RECURRENT = {"RNN_TANH": "tanh", "RNN_RELU": "relu"}
 """The activation that a recurrent layer's outputs went through."""
 
@@ -45,25 +48,35 @@ class _Last:
     Attributes:
         layer: The last module with parameters; empty before the first.
         given: What it gave.
+        node: Autograd's node of that.
+        given_version: How often that had been changed in place by then.
         tensor: What the last module of any kind gave.
         version: How often that had been changed in place by then.
         is_counted: Whether what the layer's units gave after their activation was told.
+        is_straight: Whether only linear modules came after the layer.
+        is_met: Whether the module that was called last was given what is made of the layer's.
     """
 
     layer: str = ""
     given: Tensor | None = None
+    node: Any = None
+    given_version: int = 0
     tensor: Tensor | None = None
     version: int = 0
     is_counted: bool = True
+    is_straight: bool = True
+    is_met: bool = True
 
 
 class Trace:
     """Follows forward passes through a model: which layers there are, and what their units give.
 
     A layer is a module with parameters of its own. What its units give is what the activation
-    after it gives: a module, or a function that is recognised by its values in the first pass. A
-    model of modules that are not known is followed through their inputs and outputs. Passes that
-    nothing is learned from, in evaluation or without gradients, are not followed.
+    after it gives: a module, or a function that is recognised in the first pass, by its values or
+    by autograd's graph. A model of modules that are not known is followed through their inputs and
+    outputs. Passes that nothing is learned from, in evaluation or without gradients, are not
+    followed; nor is what checkpoints compute once more in the backward pass, unless it is the first
+    time that gradients are taken of it.
 
     Args:
         model: The model.
@@ -72,7 +85,8 @@ class Trace:
 
     Attributes:
         seconds: The time it took.
-        outputs: What the last layer gave in the last pass that is followed.
+        is_back: Whether a gradient was taken since passes are followed.
+        outputs: What the last layer gave in the pass whose gradient was taken first.
     """
 
     def __init__(
@@ -81,41 +95,48 @@ class Trace:
         self._model = model
         self._listener = listener
         self._fail = fail
-        self._modules = {
-            called(name, model): module
-            for name, module in model.named_modules()
-            if is_followed(module)
-        }
-        self._functions: dict[tuple[str, str], str] = {}
+        self._modules: dict[str, nn.Module] = {}
+        self._order: dict[str, None] = {}
+        self._functions: dict[tuple[str, str], tuple[str, Source]] = {}
         self._found: dict[str, Layer] = {}
         self._last = _Last()
         self._first = ""
         self._handles: list[RemovableHandle] = []
         self._is_aside = False
+        self._followed: set[str] = set()
+        self.is_back = False
         self.seconds = 0.0
         self.outputs: Tensor | None = None
 
     @property
     def layers(self) -> list[Layer]:
         """The layers that were come by, in the order of the first pass."""
-        return list(self._found.values())
+        return [self._found[name] for name in self._order if name in self._found]
 
     def attach(self) -> None:
         """Follows passes from now on."""
-        if not self._handles:
-            for name, module in self._modules.items():
-                before, after = self._hooks(name)
-                self._handles += [
-                    module.register_forward_pre_hook(before, with_kwargs=True),
-                    module.register_forward_hook(after),
-                ]
+        if self._handles:
+            return
+        self._followed.clear()
+        self.outputs, self.is_back = None, False
+        self._modules = {
+            called(name, self._model): module
+            for name, module in self._model.named_modules()
+            if is_followed(module)
+        }
+        for name, module in self._modules.items():
+            before, after = self._hooks(name)
+            self._handles += [
+                module.register_forward_pre_hook(before, with_kwargs=True),
+                module.register_forward_hook(after),
+            ]
 
     def detach(self) -> None:
         """Follows them no more."""
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
-        self._last, self.outputs = _Last(), None
+        self._last = _Last()
 
     @contextmanager
     def attached(self) -> Generator[None]:
@@ -130,7 +151,9 @@ class Trace:
 
     def _hooks(self, name: str) -> tuple[Callable[..., None], Callable[..., None]]:
         def before(module: nn.Module, args: Any, kwargs: Any) -> None:
-            self._beside(self._enter, name, module, args if args else kwargs)
+            if not torch.compiler.is_compiling():
+                self._order.setdefault(name)
+            self._beside(self._enter, name, module, (args, kwargs))
 
         def after(module: nn.Module, _: Any, given: Any) -> None:
             self._beside(self._leave, name, module, given)
@@ -138,80 +161,95 @@ class Trace:
         return Tap(self._modules[name], before), Tap(self._modules[name], after)
 
     def _beside(
-        self, do: Callable[[str, nn.Module, Tensor], None], name: str, module: nn.Module, given: Any
+        self,
+        do: Callable[[str, nn.Module, Tensor | None], None],
+        name: str,
+        module: nn.Module,
+        given: Any,
     ) -> None:
-        is_learned = self._model.training and torch.is_grad_enabled()
-        if not (is_learned or self._is_aside) or torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():  # pyright: ignore[reportPrivateImportUsage]
             return
+        if not self._is_aside:
+            if not (self._model.training and torch.is_grad_enabled()):
+                return
+            if name in self._followed and _is_in_backward():
+                return
         began = time.perf_counter()
         try:
-            found = first_tensor(given)
-            if found is not None:
-                do(name, module, found)
-            elif do == self._leave:
-                self._last.is_counted = True
+            do(name, module, first_tensor(given))
         except Exception as error:
             self._fail(error)
-        self.seconds += time.perf_counter() - began
+        if not self._is_aside:
+            self.seconds += time.perf_counter() - began
 
-    def _enter(self, name: str, module: nn.Module, given: Tensor) -> None:
+    def _enter(self, name: str, module: nn.Module, given: Tensor | None) -> None:
         """A module is called."""
         if not self._first or name == self._first:
             self._first, self._last = name, _Last()
         last = self._last
-        if last.is_counted or last.tensor is None:
+        last.is_met = True
+        if last.is_counted or last.tensor is None or last.given is None or given is None:
             return
-        is_layer = _has_parameters(module)
-        if not is_same(given, last.tensor) or last.tensor._version != last.version:
-            function = self._between(name, given)
-            if function or is_layer:
-                self._count(given, function)
-        elif is_layer and name not in self._found:
-            before = self._modules[last.layer]
-            if isinstance(before, MULTIPLYING) and isinstance(module, MULTIPLYING):
-                self._found[name] = Layer(name, "", straight_from=last.layer)
+        is_layer = has_parameters(module) and not activation_of(module)
+        if is_same(given, last.tensor) and last.tensor._version == last.version:
+            if is_layer and last.is_straight and name not in self._found:
+                before = self._modules[last.layer]
+                if is_straight(before, module):
+                    self._found[name] = Layer(name, "", straight_from=last.layer)
+            return
+        key = last.layer, name
+        is_changed = last.given._version != last.given_version
+        if key not in self._functions:
+            self._functions[key] = function_between(last.given, last.node, is_changed, given)
+        function, source = self._functions[key]
+        last.is_met = source != "apart"
+        if source in ("after", "before", "apply") and (function or is_layer):
+            values = {"after": given, "before": last.given}.get(source)
+            self._count(applied(function, last.given) if values is None else values, function)
 
-    def _leave(self, name: str, module: nn.Module, given: Tensor) -> None:
+    def _leave(self, name: str, module: nn.Module, given: Tensor | None) -> None:
         """A module has given something."""
         last = self._last
+        if given is None:
+            self._last = _Last() if has_parameters(module) else last
+            return
         activation = activation_of(module)
         if activation:
-            if not last.is_counted:
+            if not last.is_counted and last.is_met:
                 self._count(given, activation)
-        elif not last.is_counted and self._is_own(module, given):
-            self._count(given, self._between(name, given))
-        elif _has_parameters(module):
+        elif has_parameters(module):
             self._note(name, module, given)
-            last.layer, last.given, last.is_counted = name, given, False
+            self._last = last = _Last(name, given, given.grad_fn, given._version, is_counted=False)
             if isinstance(module, nn.RNNBase):
                 self._count(given, RECURRENT.get(module.mode, ""))
-            if given.requires_grad:
-                given.register_hook(self._backward_hook(name))
-                self.outputs = given.detach()
-        last.tensor, last.version = given, given._version
+            if given.requires_grad and not self._is_aside:
+                self._followed.add(name)
+                self._handles.append(given.register_hook(self._backward_hook(name)))
+                if not self.is_back:
+                    self.outputs = given.detach()
+        elif last.is_met and not last.is_counted and not is_linear(module):
+            self._unknown(name, last, given)
+        if last.is_met:
+            last.tensor, last.version = given, given._version
 
-    def _between(self, name: str, given: Tensor) -> str:
-        """The activation that made a tensor of what the last layer gave."""
-        key = (self._last.layer, name)
+    def _unknown(self, name: str, last: _Last, given: Tensor) -> None:
+        """A module without parameters that is not known has given something."""
+        assert last.given is not None
+        assert last.tensor is not None
+        if is_same(given, last.tensor) and given._version == last.version:
+            return
+        key = last.layer, f"{name}()"
         if key not in self._functions:
-            assert self._last.given is not None
-            self._functions[key] = activation_between(self._last.given, given)
-        return self._functions[key]
-
-    def _is_own(self, module: nn.Module, given: Tensor) -> bool:
-        """Whether a module is a user's activation: torch's own are known, or are no activation."""
-        before = self._last.tensor
-        return (
-            not type(module).__module__.startswith("torch.nn.")
-            and not any(True for _ in module.parameters())
-            and before is not None
-            and before.shape == given.shape
-            and not is_same(given, before)
-        )
+            self._functions[key] = activation_between(last.given, given), "after"
+        function, _ = self._functions[key]
+        if function:
+            self._count(given, function)
+        last.is_straight = False
 
     def _backward_hook(self, name: str) -> Callable[[Tensor], None]:
         def hook(grad: Tensor) -> None:
             began = time.perf_counter()
+            self.is_back = True
             try:
                 self._listener.backward(name, grad.detach())
             except Exception as error:
@@ -225,41 +263,26 @@ class Trace:
         known = self._found.get(name)
         if known is None or not known.kind:
             straight = known.straight_from if known else ""
-            self._found[name] = replace(_layer(name, module, given), straight_from=straight)
+            self._found[name] = replace(layer_of(name, module, given), straight_from=straight)
 
     def _count(self, values: Tensor, activation: str) -> None:
         last = self._last
-        layer = self._found[last.layer]
+        layer, given = self._found[last.layer], last.given
+        assert given is not None
         if activation and not layer.activation:
             self._found[last.layer] = replace(layer, activation=activation)
         last.is_counted = True
-        if values.dim() > 1 and values.numel():
-            dim = 1 if isinstance(self._modules[last.layer], CHANNELS_FIRST) else values.dim() - 1
+        if values.shape != given.shape and values.is_contiguous():
+            values = values.reshape(given.shape) if values.numel() == given.numel() else values
+        if values.shape == given.shape:
+            dim = units_of(self._modules[last.layer], values)
+        else:
+            dim = next((d for d, size in enumerate(values.shape) if size == layer.units), -1)
+        if values.dim() > 1 and values.numel() and dim >= 0:
             self._listener.activity(last.layer, Activity(values.detach(), dim, activation))
 
 
-def called(name: str, model: nn.Module) -> str:
-    """What a module is called: its path, or its class where it is the whole model."""
-    return name or type(model).__name__
-
-
-def is_followed(module: nn.Module) -> bool:
-    """Whether a module does something of its own, and is not only what holds others."""
-    return _has_parameters(module) or not any(True for _ in module.children())
-
-
-def _has_parameters(module: nn.Module) -> bool:
-    return any(value is not None for value in module._parameters.values())  # pyright: ignore[reportPrivateUsage, reportUnnecessaryComparison]
-
-
-def _layer(name: str, module: nn.Module, given: Tensor) -> Layer:
-    own = {key: value for key, value in module.named_parameters(recurse=False) if value.dim() > 1}
-    first = next(iter(own), "")
-    dim = 1 if isinstance(module, CHANNELS_FIRST) and given.dim() > 1 else -1
-    return Layer(
-        name,
-        type(module).__name__,
-        weight=first,
-        units=given.shape[dim] if given.dim() else 1,
-        inputs=own[first].shape[1] if first else 0,
-    )
+def _is_in_backward() -> bool:
+    """Whether autograd runs, which calls what checkpoints compute once more."""
+    task = getattr(torch._C, "_current_graph_task_id", None)  # pyright: ignore[reportPrivateUsage]
+    return task is not None and task() != -1

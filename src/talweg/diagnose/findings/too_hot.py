@@ -28,8 +28,8 @@ class TooHot(Diagnosis):
         edge: How many times 2/λmax, or what takes its place for the rule, the rate must be.
 
     Losses are means over the steps since the one measured before. In healthy runs of
-    ``benchmarks/findings.py`` these are 1.6 times the first one at most, 1.4 times twice in a row, and the update ratio is
-    0.06 or less after the first step.
+    ``benchmarks/findings.py`` these are 1.6 times the first one at most, 1.4 times twice in
+    a row, and the update ratio is 0.06 or less after the first step.
 
     Source: for the edge, Cohen et al., "Gradient descent on neural networks typically occurs at the
     edge of stability" (2021) and "Adaptive gradient methods at the edge of stability" (2022).

@@ -1,0 +1,85 @@
+"""The losses that a model is trained on, as they are differentiated."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.amp.grad_scaler import GradScaler
+
+from talweg.diagnose.backward import is_of
+from talweg.diagnose.rounds import Rounds
+
+
+class Heard:
+    """The losses of a round: those whose gradients the updates were made with.
+
+    Losses whose gradients were thrown away (of a step that a `GradScaler` left out, of a model that
+    is trained through this one) are none of them, nor are those of other models.
+
+    Args:
+        rounds: The optimizers' steps.
+
+    Attributes:
+        last: The losses of the round so far.
+        scaler: What scaled the last loss.
+    """
+
+    def __init__(self, rounds: Rounds) -> None:
+        self._rounds = rounds
+        self._now: list[Tensor] = []
+        self._refused: list[Tensor] = []
+        self._had_own = False
+        self._is_deaf = False
+        self.last: list[Tensor] = []
+        self.scaler: GradScaler | None = None
+
+    def note(self, loss: Tensor, scaler: GradScaler | None) -> Tensor | None:
+        """Takes in a loss that is about to be differentiated; None if it is not the model's."""
+        if self._is_deaf:
+            return None
+        value = loss.detach()
+        if not self._is_own(loss):
+            self._refused.append(value)
+            return None
+        if self.is_afresh:
+            self._now.clear()
+        self._now.append(value)
+        self.scaler = scaler
+        return value
+
+    @property
+    def is_afresh(self) -> bool:
+        """Whether there are no gradients, so that those of an update are yet to be taken."""
+        return not self._rounds.stepped and all(p.grad is None for p in self._rounds.params)
+
+    def _is_own(self, loss: Tensor) -> bool:
+        # Parameters that are spread over processes are not those of the graph.
+        is_spread = any(hasattr(value, "to_local") for value in self._rounds.params[:1])
+        return is_spread or is_of(loss, self._rounds.own)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether losses are still heard in this step."""
+        return not self._is_deaf
+
+    def close_ears(self) -> None:
+        """A step has what it is made with: what it evaluates besides is not its loss."""
+        self.last += self._now
+        self._now.clear()
+        self._is_deaf = True
+
+    def settle(self) -> None:
+        """An optimizer has made its step."""
+        self._is_deaf = False
+
+    def total(self) -> Tensor:
+        """The loss of a round that is over: the sum of its losses; NaN if there is none."""
+        if not self._had_own and not self.last:
+            self.last = self._refused[-1:]
+        else:
+            self._had_own = True
+        losses = [value.reshape(()) for value in self.last]
+        self.last, self._refused = [], []
+        if not losses:
+            return torch.tensor(math.nan)
+        return losses[0] if len(losses) == 1 else torch.stack(losses).sum()

@@ -1,0 +1,78 @@
+"""Models in what compiles them or spreads them over processes."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+from torch.utils.hooks import RemovableHandle
+
+from talweg.diagnose.taps import Tap
+
+WRAPPERS = ("_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module")
+"""What torch's wrappers call the module that they hold."""
+
+
+def plain(model: nn.Module) -> nn.Module:
+    """A model without what compiles it or spreads it over processes.
+
+    >>> model = nn.Linear(1, 1)
+    >>> plain(nn.DataParallel(model)) is model
+    True
+    """
+    while True:
+        inner = getattr(model, "_orig_mod", None)
+        if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            inner = model.module
+        if not isinstance(inner, nn.Module):
+            return model
+        model = inner
+
+
+def plain_name(name: str) -> str:
+    """A module's or parameter's name without the names of such wrappers.
+
+    >>> plain_name("net._orig_mod.0.weight")
+    'net.0.weight'
+    """
+    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
+
+
+def is_compiled(module: nn.Module) -> bool:
+    """Whether a module itself is compiled."""
+    return hasattr(module, "_orig_mod") or own_call(module) is not None
+
+
+def own_call(module: nn.Module) -> Callable[..., Any] | None:
+    """What is called in a module's place after ``module.compile()``; None before."""
+    return getattr(module, "_compiled_call_impl", None)
+
+
+class _Compiled:
+    """What is called in the place of a module that was compiled in place: it tells first.
+
+    Hooks of such a module would be compiled with it. Nothing of it is copied or written: the
+    module leaves what it compiled out of copies and files.
+    """
+
+    def __init__(self, module: nn.Module, tell: Callable[..., None]) -> None:
+        self._module = module
+        self._call = own_call(module)
+        self._tell = tell
+        module._compiled_call_impl = self  # pyright: ignore[reportPrivateUsage]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self._tell(self._module, args, kwargs)
+        assert self._call is not None
+        return self._call(*args, **kwargs)
+
+    def remove(self) -> None:
+        """Puts back what was there."""
+        if own_call(self._module) is self:
+            self._module._compiled_call_impl = self._call  # pyright: ignore[reportPrivateUsage]
+
+
+def on_call(module: nn.Module, tell: Callable[..., None]) -> "RemovableHandle | _Compiled":
+    """Tells of a module's calls, also where it is compiled: the module, ``args``, ``kwargs``."""
+    if own_call(module) is not None:
+        return _Compiled(module, tell)
+    return module.register_forward_pre_hook(Tap(module, tell), with_kwargs=True, prepend=True)
