@@ -53,9 +53,7 @@ class Heard:
         return not self._rounds.stepped and all(p.grad is None for p in self._rounds.params)
 
     def _is_own(self, loss: Tensor) -> bool:
-        # Parameters that are spread over processes are not those of the graph.
-        is_spread = any(hasattr(value, "to_local") for value in self._rounds.params[:1])
-        return is_spread or is_of(loss, self._rounds.own)
+        return self._rounds.is_spread or is_of(loss, self._rounds.own)
 
     @property
     def is_open(self) -> bool:
@@ -78,8 +76,9 @@ class Heard:
             self.last = self._refused[-1:]
         else:
             self._had_own = True
-        losses = [value.reshape(()) for value in self.last]
-        self.last, self._refused = [], []
+        losses, self.last, self._refused = self.last, [], []
         if not losses:
             return torch.tensor(math.nan)
-        return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+        if len(losses) == 1:
+            return losses[0]
+        return torch.stack([value.reshape(()) for value in losses]).sum()
