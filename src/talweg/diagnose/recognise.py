@@ -103,6 +103,11 @@ def first_tensor(value: object) -> Tensor | None:
     >>> first_tensor((None, {"mask": torch.ones(1).bool(), "x": torch.ones(2)}))
     tensor([1., 1.])
     """
+    first: Any = value
+    while type(first) is tuple and first:
+        first = first[0]
+    if type(first) is Tensor and first.is_floating_point() and _is_plain(first):
+        return first
     return next(tensors(value), None)
 
 
