@@ -95,7 +95,7 @@ class TooHot(Diagnosis):
                 {"loss": now, "first loss": first, "threshold": self.stuck},
             )
             return
-        if gained >= self.gained * abs(first) and now >= least + self.lost * gained:
+        if gained > 0 and gained >= self.gained * abs(first) and now >= least + self.lost * gained:
             yield Sign(
                 WHOLE,
                 f"{rate}the loss is back at {now:.3g}; it had come from {first:.3g} to {least:.3g}",
