@@ -96,8 +96,12 @@ def is_same(one: Tensor, other: Tensor) -> bool:
     )
 
 
-def first_tensor(value: object) -> Tensor | None:
+def first_tensor(value: object, *, or_batched: bool = False) -> Tensor | None:
     """The first tensor of real numbers in what a module was given or gave; None if there is none.
+
+    Args:
+        value: What a module was given or gave.
+        or_batched: Whether those of `torch.func`, such as `vmap` makes, count.
 
     >>> import torch
     >>> first_tensor((None, {"mask": torch.ones(1).bool(), "x": torch.ones(2)}))
@@ -108,19 +112,20 @@ def first_tensor(value: object) -> Tensor | None:
         first = first[0]
     if type(first) is Tensor and first.is_floating_point() and _is_plain(first):
         return first
-    return next(tensors(value), None)
+    return next(tensors(value, or_batched=or_batched), None)
 
 
-def tensors(value: object) -> Iterator[Tensor]:
+def tensors(value: object, *, or_batched: bool = False) -> Iterator[Tensor]:
     """The tensors of real numbers in a value: in tuples, lists, mappings and dataclasses.
 
     Those that hold no numbers of their own are left out: of `torch.func`, fake, nested, sparse.
 
     Args:
         value: What a module was given or gave.
+        or_batched: Whether those of `torch.func` count all the same.
     """
     if isinstance(value, Tensor):
-        if value.is_floating_point() and _is_plain(value):
+        if value.is_floating_point() and _is_plain(value, or_batched):
             yield value
         return
     inside: Any = ()
@@ -131,13 +136,13 @@ def tensors(value: object) -> Iterator[Tensor]:
     elif is_dataclass(value) and not isinstance(value, type):
         inside = [getattr(value, field.name, None) for field in fields(value)]
     for each in inside:
-        yield from tensors(each)
+        yield from tensors(each, or_batched=or_batched)
 
 
-def _is_plain(value: Tensor) -> bool:
+def _is_plain(value: Tensor, or_batched: bool) -> bool:
     if type(value) not in (Tensor, nn.Parameter):
         return False
     if value.layout != torch.strided or value.is_nested or value.device.type == "meta":
         return False
     is_wrapped = getattr(functorch, "is_functorch_wrapped_tensor", None)
-    return is_wrapped is None or not is_wrapped(value)
+    return or_batched or is_wrapped is None or not is_wrapped(value)

@@ -1,6 +1,7 @@
 """A forward pass, followed through a model's modules."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -27,6 +28,36 @@ from talweg.diagnose.taps import Tap
 
 RECURRENT = {"RNN_TANH": "tanh", "RNN_RELU": "relu"}
 """The activation that a recurrent layer's outputs went through."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where what a layer's units give, after their activation, comes by in a forward pass.
+
+    Attributes:
+        layer: The layer.
+        module: The module that is given it, or gives it.
+        is_given: Whether it is the module's input, and not what it gives.
+        is_applied: Whether the activation is to be applied to it yet.
+        call: Which of the module's calls in a pass it is, from 0.
+        dim: The dimension along which units lie.
+        activation: The activation's registered name; empty if it is not known.
+        view: The shape that a sample is brought to; empty if it has it.
+    """
+
+    layer: str
+    module: str
+    is_given: bool = False
+    is_applied: bool = False
+    call: int = 0
+    dim: int = 1
+    activation: str = ""
+    view: tuple[int, ...] = ()
+
+    def seen(self, values: Tensor) -> Tensor:
+        """What the layer's units give, of the tensor that comes by."""
+        viewed = values.reshape(len(values), *self.view) if self.view else values
+        return applied(self.activation, viewed) if self.is_applied else viewed
 
 
 class Listener(Protocol):
@@ -87,6 +118,7 @@ class Trace:
         seconds: The time it took.
         is_back: Whether a gradient was taken since passes are followed.
         outputs: What the last layer gave in the pass whose gradient was taken first.
+        sites: Layer → where what its units give comes by.
     """
 
     def __init__(
@@ -104,6 +136,8 @@ class Trace:
         self._handles: list[RemovableHandle] = []
         self._is_aside = False
         self._followed: set[str] = set()
+        self._calls: Counter[str] = Counter()
+        self.sites: dict[str, Site] = {}
         self.is_back = False
         self.seconds = 0.0
         self.outputs: Tensor | None = None
@@ -186,6 +220,8 @@ class Trace:
         """A module is called."""
         if not self._first or name == self._first:
             self._first, self._last = name, _Last()
+            self._calls.clear()
+        self._calls[name] += 1
         last = self._last
         last.is_met = True
         if last.is_counted or last.tensor is None or last.given is None or given is None:
@@ -205,7 +241,9 @@ class Trace:
         last.is_met = source != "apart"
         if source in ("after", "before", "apply") and (function or is_layer):
             values = {"after": given, "before": last.given}.get(source)
-            self._count(applied(function, last.given) if values is None else values, function)
+            where = name if source == "after" else last.layer
+            site = Site(last.layer, where, source == "after", is_applied=source == "apply")
+            self._count(applied(function, last.given) if values is None else values, function, site)
 
     def _leave(self, name: str, module: nn.Module, given: Tensor | None) -> None:
         """A module has given something."""
@@ -216,12 +254,12 @@ class Trace:
         activation = activation_of(module)
         if activation:
             if not last.is_counted and last.is_met:
-                self._count(given, activation)
+                self._count(given, activation, Site(last.layer, name))
         elif has_parameters(module):
             self._note(name, module, given)
             self._last = last = _Last(name, given, given.grad_fn, given._version, is_counted=False)
             if isinstance(module, nn.RNNBase):
-                self._count(given, RECURRENT.get(module.mode, ""))
+                self._count(given, RECURRENT.get(module.mode, ""), Site(name, name))
             if given.requires_grad and not self._is_aside:
                 self._followed.add(name)
                 self._handles.append(given.register_hook(self._backward_hook(name)))
@@ -243,7 +281,7 @@ class Trace:
             self._functions[key] = activation_between(last.given, given), "after"
         function, _ = self._functions[key]
         if function:
-            self._count(given, function)
+            self._count(given, function, Site(last.layer, name))
         last.is_straight = False
 
     def _backward_hook(self, name: str) -> Callable[[Tensor], None]:
@@ -265,20 +303,27 @@ class Trace:
             straight = known.straight_from if known else ""
             self._found[name] = replace(layer_of(name, module, given), straight_from=straight)
 
-    def _count(self, values: Tensor, activation: str) -> None:
+    def _count(self, values: Tensor, activation: str, site: Site) -> None:
         last = self._last
         layer, given = self._found[last.layer], last.given
         assert given is not None
         if activation and not layer.activation:
             self._found[last.layer] = replace(layer, activation=activation)
         last.is_counted = True
-        if values.shape != given.shape and values.is_contiguous():
-            values = values.reshape(given.shape) if values.numel() == given.numel() else values
+        view: tuple[int, ...] = ()
+        is_whole = values.is_contiguous() and values.numel() == given.numel()
+        if values.shape != given.shape and is_whole:
+            view = tuple(given.shape[1:])
+            values = values.reshape(given.shape)
         if values.shape == given.shape:
             dim = units_of(self._modules[last.layer], values)
         else:
             dim = next((d for d, size in enumerate(values.shape) if size == layer.units), -1)
         if values.dim() > 1 and values.numel() and dim >= 0:
+            if last.layer not in self.sites:
+                call = self._calls[site.module] - 1
+                found = replace(site, call=call, dim=dim, activation=activation, view=view)
+                self.sites[last.layer] = found
             self._listener.activity(last.layer, Activity(values.detach(), dim, activation))
 
 

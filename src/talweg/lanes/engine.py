@@ -240,6 +240,8 @@ class Engine:
             self.loss,
             plan.metrics,
             scale.to(self.device),
+            plan.probe,
+            plan.read_every or self.epoch_steps or inf,
         )
 
     def _squad(self, lanes: Sequence[Lane], width: int, plan: Plan, seeds: Sequence[int]) -> Squad:

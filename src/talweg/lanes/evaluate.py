@@ -9,6 +9,7 @@ from torch import Tensor
 
 from talweg.data import Samples
 from talweg.lanes.ahead import slices
+from talweg.lanes.probe import SAMPLES, Probe, is_probed
 from talweg.lanes.squad import Squad
 from talweg.losses import Loss
 from talweg.metrics import Metric
@@ -44,6 +45,8 @@ class Reader:
         loss: The loss.
         metrics: What to evaluate besides it.
         scale: Standard deviation that regression targets were divided by.
+        probe: Looks into the models at some of the readings; None if nobody does.
+        every: Steps between readings.
     """
 
     def __init__(
@@ -54,6 +57,8 @@ class Reader:
         loss: Loss,
         metrics: Sequence[Metric],
         scale: Tensor,
+        probe: Probe | None = None,
+        every: float = 1,
     ) -> None:
         self._each = each
         self._epoch_steps = epoch_steps
@@ -61,6 +66,8 @@ class Reader:
         self._loss = loss
         self._metrics = metrics
         self._scale = scale
+        self._probe = probe
+        self._every = every
 
     def tell(self, reading: Reading) -> None:
         """Tells of a reading that another reader made."""
@@ -88,6 +95,10 @@ class Reader:
         for split, samples in self._held_out.items():
             found = evaluate(squad, samples, self._loss, self._metrics, self._scale)
             values |= {(split, name): column for name, column in found.items()}
+        if self._probe and self._held_out and is_probed(step / self._every):
+            x, _ = next(iter(slices(next(iter(self._held_out.values())), SAMPLES)))
+            probed = squad.probed(x, self._probe)
+            values |= {(self._probe.split, name): column for name, column in probed.items()}
         self._each(Reading(tuple(squad.lanes), step, step / self._epoch_steps, values))
 
     def read_death(self, lane: int, step: int) -> None:

@@ -16,6 +16,7 @@ from talweg.lanes.compiling import Compiler
 from talweg.lanes.layout import Layout
 from talweg.lanes.operators import keep_own_gradients
 from talweg.lanes.precision import Precision
+from talweg.lanes.probe import Probe
 from talweg.lanes.substitutes import keep_whole, substitute
 from talweg.losses import Loss
 
@@ -48,6 +49,10 @@ class Gradients(Protocol):
 
     def outputs(self, at: Tensor, rest: Buffers, x: X) -> Tensor:
         """What each lane's model gives for ``x [n, …]`` in evaluation: ``[lane, n, …]``."""
+        ...
+
+    def probed(self, at: Tensor, rest: Buffers, x: X, probe: Probe) -> dict[str, Tensor]:
+        """What a probe takes in each lane while it is evaluated on ``x [n, …]``: ``[lane]``."""
         ...
 
 
@@ -185,6 +190,18 @@ class Stacked:
         with torch.no_grad(), precision.machine():
             return vmap(forward, randomness="different")(self._layout.views(at), rest)
 
+    def probed(self, at: Tensor, rest: Buffers, x: X, probe: Probe) -> dict[str, Tensor]:
+        """See `Gradients.probed`."""
+        module, given, precision = self._evaluation, arguments(x), self._precision
+
+        def look(params: dict[str, Tensor], rest: Buffers) -> dict[str, Tensor]:
+            with precision.forward(), probe.attached(module) as taken:
+                functional_call(module, {**params, **rest}, *given)
+            return taken
+
+        with torch.no_grad(), precision.machine():
+            return vmap(look, randomness="different")(self._layout.views(at), rest)
+
 
 class OneModule:
     """One lane through PyTorch's own autograd: any model that PyTorch can train.
@@ -236,6 +253,12 @@ class OneModule:
         self._module.eval()
         with torch.no_grad(), self._precision.machine():
             return self._forward(x)[None]
+
+    def probed(self, at: Tensor, rest: Buffers, x: X, probe: Probe) -> dict[str, Tensor]:
+        """See `Gradients.probed`; takes one lane."""
+        with probe.attached(self._module) as taken:
+            self.outputs(at, rest, x)
+        return {name: value[None] for name, value in taken.items()}
 
     def _forward(self, x: X) -> Tensor:
         with self._precision.forward():

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from talweg.core import Rule, UserError, whole_number
 from talweg.data import Samples
+from talweg.lanes.probe import Probe
 from talweg.metrics import Metric
 from talweg.schedules import Schedule
 
@@ -49,6 +50,7 @@ class Plan:
         stop: Asked after each reading but the last, by the number of steps made, for the lanes
             that are to make no more; None if there are none. With it, lanes that run one after
             another take turns instead, from reading to reading.
+        probe: Looks into the models at some of the readings; None if nobody does.
     """
 
     rules: Sequence[Rule]
@@ -62,6 +64,7 @@ class Plan:
     keep: bool = True
     read_every: int | None = None
     stop: Callable[[int], Collection[int]] | None = None
+    probe: Probe | None = None
 
     @property
     def lanes(self) -> list[Lane]:

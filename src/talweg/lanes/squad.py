@@ -14,6 +14,7 @@ from talweg.lanes.gradients import Buffers, Gradients
 from talweg.lanes.layout import Layout
 from talweg.lanes.noise import Noise
 from talweg.lanes.plan import Lane, by_structure
+from talweg.lanes.probe import Probe
 from talweg.lanes.starts import Start
 from talweg.lanes.updates import Group, moved_up
 from talweg.lanes.workers import Workers
@@ -255,6 +256,21 @@ class Squad:
         with self._noise.drawn(), self._gradients.ready():
             parts = self._workers.map([partial(outputs, chunk) for chunk in self._chunks()])
         return torch.cat(parts)[: len(self.lanes)]
+
+    def probed(self, x: X, probe: Probe) -> dict[str, list[float]]:
+        """What a probe takes in each of the lanes alive while they are evaluated on ``x``."""
+        params = self._padded_outputs()
+
+        def look(chunk: slice) -> dict[str, Tensor]:
+            rest = {name: value[chunk] for name, value in self._rest.items()}
+            return self._gradients.probed(params[chunk], rest, x, probe)
+
+        with self._noise.drawn(), self._gradients.ready():
+            parts = self._workers.map([partial(look, chunk) for chunk in self._chunks()])
+        return {
+            name: torch.cat([part[name] for part in parts])[: len(self.lanes)].tolist()
+            for name in parts[0]
+        }
 
     def _padded_outputs(self) -> Tensor:
         outputs = [group.output() for group in self._groups]

@@ -13,6 +13,7 @@ from talweg.report import about
 from talweg.report.effects import DECIDING
 from talweg.report.figure import Figure, figure_html, figure_json
 from talweg.report.figures import figures
+from talweg.report.lost import lost_section
 from talweg.report.marks import COLOURS, marks
 from talweg.report.pieces import escape, json_block
 from talweg.report.table import ranking_table
@@ -59,6 +60,7 @@ def page(study: Study) -> str:
         ranking=ranking_table(study, looks),
         nouns=escape(words.noun(study.record) + "s"),
         conclusions=about.conclusions(study),
+        lost=lost_section(study, looks),
         deciding="".join(put(figure) for figure in drawn if figure.key == DECIDING),
         figures="".join(put(figure) for figure in drawn if figure.key != DECIDING)
         or "<p>There is nothing to draw yet.</p>",

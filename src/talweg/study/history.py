@@ -154,6 +154,10 @@ class History:
         """One metric of one lane over time, or None if nothing was recorded."""
         return self._series.get((lane, split, metric))
 
+    def metrics(self, lane: int, split: str) -> list[str]:
+        """What was recorded of one lane on one part."""
+        return [metric for own, part, metric in self._series if (own, part) == (lane, split)]
+
     def last(self, lane: int, split: str, metric: str) -> float | None:
         """The latest value, or None if there is none past the start or the lane diverged."""
         series = self.series(lane, split, metric)

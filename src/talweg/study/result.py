@@ -12,6 +12,7 @@ from torch import Tensor
 from talweg.core import Registry, Rule, UserError
 from talweg.rules import RULES, NamedRule
 from talweg.study import folder, ranking, words
+from talweg.study.findings import LaneFinding, findings_of
 from talweg.study.history import History
 from talweg.study.ranking import Row
 from talweg.study.sentences import sentences
@@ -57,6 +58,14 @@ class Study:
     def sentences(self) -> list[str]:
         """What the study found, the most important first."""
         return sentences(self.history, self.ranking)
+
+    @property
+    def findings(self) -> list[LaneFinding]:
+        """What went wrong in which lane: of tuning first, then of the fresh seeds."""
+        every = [
+            each for name in self.history.contenders for each in findings_of(self.history, name)
+        ]
+        return sorted(every, key=lambda each: each.lane.lane)
 
     @property
     def partial(self) -> bool:

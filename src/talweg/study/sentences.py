@@ -7,6 +7,7 @@ from typing import Any
 from talweg.study import words
 from talweg.study.deciding import deciding, headline
 from talweg.study.effects import effects
+from talweg.study.findings import reasons
 from talweg.study.history import History
 from talweg.study.pairs import Pairs
 from talweg.study.pruning import saving
@@ -27,7 +28,7 @@ def sentences(history: History, rows: Sequence[Row]) -> list[str]:
     found += _beaten(history, rows)
     found.append(_more_seeds(history, rows))
     found += [_first_to_target(history, rows), _easiest(rows), *_edges(history, rows)]
-    found += [*_divergence(history), _pruned(history)]
+    found += [*_divergence(history), *reasons(history), _pruned(history)]
     return [text for text in found if text]
 
 

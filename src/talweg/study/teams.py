@@ -1,7 +1,9 @@
 """Teams: the contenders whose lanes one engine trains."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from typing import Any
 
@@ -9,7 +11,7 @@ import torch
 
 from talweg.core import UserError, first_line
 from talweg.data import BatchOrder, Samples, Splits
-from talweg.diagnose import blocked_layers, gradients_by_layer
+from talweg.diagnose import Beginning, Probe, beginning, blocked_layers, gradients_by_layer
 from talweg.lanes import Engine, Plan
 from talweg.metrics import Metric
 from talweg.models import ModelSource
@@ -69,7 +71,15 @@ class Team:
             first_lane=first_lane,
             keep=keep,
             read_every=self.read_every,
+            probe=Probe(self.begun.sites) if self.begun.sites else None,
         )
+
+    @cached_property
+    def begun(self) -> Beginning:
+        """What is known of the model before its first step, with the first seed."""
+        engine = self.engine
+        x, y = engine.samples.x[:FIRST], engine.samples.y[:FIRST]
+        return beginning(engine.source.build(0).to(engine.device), engine.loss, x, y)
 
     def record(self) -> list[dict[str, Any]]:
         """What study.json tells of them; plain values."""
@@ -79,6 +89,7 @@ class Team:
             measure(engine.source.build(0).to(engine.device), engine.loss, x, y)
             for measure in (gradients_by_layer, blocked_layers)
         )
+        begun = self.begun
         return [
             {
                 "name": contender.name,
@@ -88,6 +99,11 @@ class Team:
                 "parameters": engine.layout.size,
                 "gradients": gradients,
                 "blocked": blocked,
+                "layers": [vars(layer) for layer in begun.layers],
+                "start": {
+                    name: {layer: value for layer, value in own.items() if math.isfinite(value)}
+                    for name, own in begun.values.items()
+                },
                 "batch_size": engine.batch,
                 "steps_per_epoch": engine.epoch_steps,
                 "steps": self.steps,

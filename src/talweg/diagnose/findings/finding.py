@@ -117,10 +117,13 @@ class Course:
 
     Args:
         diagnoses: What is looked for.
+        persists: Measured moments that must show something before it is told; None for as many as
+            each diagnosis asks for.
     """
 
-    def __init__(self, diagnoses: Sequence[Diagnosis]) -> None:
+    def __init__(self, diagnoses: Sequence[Diagnosis], persists: int | None = None) -> None:
         self._diagnoses = diagnoses
+        self._persists = persists
         self._past = Past(Setting())
         self._seen: dict[tuple[str, str], _Seen] = {}
         self._over: list[Finding] = []
@@ -137,7 +140,9 @@ class Course:
             before = [layer for name, layer in self._seen if name == diagnosis.name]
             for layer in dict.fromkeys([*before, *signs]):
                 key = diagnosis.name, layer
-                seen = self._seen.setdefault(key, _Seen(diagnosis, moment.step))
+                seen = self._seen.setdefault(
+                    key, _Seen(diagnosis, moment.step, self._persists or diagnosis.persists)
+                )
                 was_told = seen.is_told
                 seen.look(moment.step, signs.get(layer))
                 if seen.is_told and not was_told:
@@ -161,8 +166,9 @@ class Course:
 class _Seen:
     """One diagnosis in one layer, from its first sign to its end."""
 
-    def __init__(self, diagnosis: Diagnosis, step: int) -> None:
+    def __init__(self, diagnosis: Diagnosis, step: int, persists: int) -> None:
         self._diagnosis = diagnosis
+        self._persists = persists
         self._began = step
         self._raised = step
         self._worst: Sign | None = None
@@ -176,8 +182,8 @@ class _Seen:
             self._misses += 1
             return
         self._misses, self._first_miss = 0, None
-        self._signs = max(self._signs + 1, self._diagnosis.persists if sign.is_certain else 0)
-        if self._signs <= self._diagnosis.persists:
+        self._signs = max(self._signs + 1, self._persists if sign.is_certain else 0)
+        if self._signs <= self._persists:
             self._raised = step
         order = SEVERITIES.index
         if self._worst is None or order(sign.severity) >= order(self._worst.severity):
@@ -185,12 +191,12 @@ class _Seen:
 
     @property
     def is_told(self) -> bool:
-        return self._signs >= self._diagnosis.persists
+        return self._signs >= self._persists
 
     @property
     def is_over(self) -> bool:
         """Whether it is no more; signs that were not told are forgotten at the first miss."""
-        return self._misses >= (self._diagnosis.persists if self.is_told else 1)
+        return self._misses >= (self._persists if self.is_told else 1)
 
     def finding(self) -> Finding:
         sign, about = self._worst, self._diagnosis
@@ -210,10 +216,13 @@ class _Seen:
 
 
 def persisting(
-    diagnoses: Sequence[Diagnosis], moments: Sequence[Moment], setting: Setting
+    diagnoses: Sequence[Diagnosis],
+    moments: Sequence[Moment],
+    setting: Setting,
+    persists: int | None = None,
 ) -> list[Finding]:
-    """The findings of a run that was measured before."""
-    course = Course(diagnoses)
+    """The findings of a run that was measured before; see `Course`."""
+    course = Course(diagnoses, persists)
     for moment in moments:
         course.add(moment, setting)
     return course.findings

@@ -1,0 +1,81 @@
+"""What the layers of lanes give, taken while they are evaluated."""
+
+from collections import Counter
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+from talweg.diagnose.layers import called
+from talweg.diagnose.measures import OF_ACTIVITY, Activity, OfActivity
+from talweg.diagnose.recognise import first_tensor
+from talweg.diagnose.taps import Tap
+from talweg.diagnose.trace import Site
+
+SPLIT = "layers"
+"""What takes the place of a part of the data in the readings of a probe."""
+
+
+class Probe:
+    """Takes the light measurements of a model's layers in one forward pass, `vmap` or not.
+
+    Args:
+        sites: Where what layers give comes by, in a model of the same structure.
+    """
+
+    split = SPLIT
+
+    def __init__(self, sites: Sequence[Site]) -> None:
+        self._sites: dict[tuple[str, bool, int], Site] = {
+            (site.module, site.is_given, site.call): site for site in sites
+        }
+        self._measures = [each for each in OF_ACTIVITY.values() if each.tier == "light"]
+
+    @contextmanager
+    def attached(self, module: nn.Module) -> Generator[dict[str, Tensor]]:
+        """Inside, a forward pass of a module fills in what was taken.
+
+        Gives:
+            ``"measure layer"`` → a number.
+        """
+        taken: dict[str, Tensor] = {}
+        calls: Counter[tuple[str, bool]] = Counter()
+
+        def take(name: str, is_given: bool, given: Any) -> None:
+            site = self._sites.get((name, is_given, calls[name, is_given]))
+            calls[name, is_given] += 1
+            values = first_tensor(given, or_batched=True)
+            if site is not None and values is not None:
+                seen = site.seen(values)
+                for measure in self._measures:
+                    number = _number(measure, Activity(seen, site.dim, site.activation))
+                    if number is not None:
+                        taken[f"{measure.name} {site.layer}"] = number
+
+        wanted = {name for name, _, _ in self._sites}
+        named = {called(name, module): own for name, own in module.named_modules()}
+        handles: list[Any] = []
+        for name in wanted & named.keys():
+
+            def before(_: nn.Module, given: Any, more: Any, name: str = name) -> None:
+                take(name, True, given or more)
+
+            def after(_: nn.Module, __: Any, given: Any, name: str = name) -> None:
+                take(name, False, given)
+
+            own = named[name]
+            handles += [
+                own.register_forward_pre_hook(Tap(own, before), with_kwargs=True),
+                own.register_forward_hook(Tap(own, after)),
+            ]
+        try:
+            yield taken
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
+def _number(measure: OfActivity, activity: Activity) -> Tensor | None:
+    found = measure.take(activity)
+    return None if found is None else measure.join([found])

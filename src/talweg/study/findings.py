@@ -1,0 +1,190 @@
+"""What went wrong in the lanes of a study, from what was recorded of them."""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from talweg.core import counted, listing
+from talweg.diagnose import DIAGNOSES, Finding, Layer, Moment, Setting, persisting
+from talweg.diagnose.findings import SEVERITIES
+from talweg.diagnose.moment import WHOLE
+from talweg.diagnose.probe import SPLIT
+from talweg.study import words
+from talweg.study.history import History, Lane, remembered
+from talweg.study.tuning import rates
+
+MANY = 6
+"""Contenders whose findings are told in sentences; the rest are in the report."""
+
+
+@dataclass(frozen=True)
+class LaneFinding:
+    """A finding of one lane.
+
+    Attributes:
+        lane: The lane.
+        finding: What was found.
+    """
+
+    lane: Lane
+    finding: Finding
+
+
+@dataclass(frozen=True)
+class RateFinding:
+    """What most seeds of a contender show at a learning rate.
+
+    Attributes:
+        lr: The rate.
+        name: The finding's name.
+        layers: Where, the worst first; empty names are the whole model's.
+        seeds: How many lanes show it.
+        worst: The worst of these findings.
+    """
+
+    lr: float
+    name: str
+    layers: tuple[str, ...]
+    seeds: int
+    worst: Finding
+
+
+def setting_of(contender: Mapping[str, Any]) -> Setting:
+    """The layers of a contender's model, from its record; none in older ones."""
+    return Setting(tuple(Layer(**layer) for layer in contender.get("layers", ())))
+
+
+def moments_of(history: History, lane: Lane) -> list[Moment]:
+    """What was measured of a lane, step by step: at its start, at readings, and as it diverged.
+
+    The start is that of the first seed, whose weights and gradients are measured. The loss is the
+    mean of training batches since the reading before.
+    """
+    contender = history.contenders[lane.contender]
+    layers = [Layer(**layer).name for layer in contender.get("layers", ())]
+    by_step: dict[int, dict[str, dict[str, float]]] = {
+        0: {name: dict(values) for name, values in contender.get("start", {}).items()}
+    }
+    for measure in history.metrics(lane.lane, SPLIT):
+        name, _, layer = measure.rpartition(" ")
+        series = history.series(lane.lane, SPLIT, measure)
+        if series is not None:
+            for step, value in zip(series.steps.tolist(), series.values.tolist(), strict=True):
+                by_step.setdefault(step, {}).setdefault(name, {})[layer] = value
+    losses = history.series(lane.lane, "train", "loss")
+    if losses is not None:
+        for step, loss in zip(losses.steps.tolist(), losses.values.tolist(), strict=True):
+            by_step.setdefault(step, {})["loss"] = {WHOLE: loss}
+    died = history.diverged.get(lane.lane)
+    if died is not None:
+        by_step.setdefault(died, {})["diverged"] = {WHOLE: float(died)}
+    for step, values in by_step.items():
+        if step in (0, died) or "loss" in values:
+            values["lr"] = {WHOLE: lane.lr}
+    return [
+        Moment(step, {name: _ordered(found, layers) for name, found in by_step[step].items()})
+        for step in sorted(by_step)
+    ]
+
+
+def _ordered(values: Mapping[str, float], layers: Sequence[str]) -> dict[str, float]:
+    """The same in the order of a forward pass."""
+    known = {layer: values[layer] for layer in layers if layer in values}
+    return known | dict(values)
+
+
+@remembered
+def findings_of(history: History, contender: str) -> list[LaneFinding]:
+    """All findings in a contender's lanes, lane by lane, the worst of each first.
+
+    A reading is an epoch or more after the one before it: what it shows need not be seen twice.
+    """
+    setting = setting_of(history.contenders[contender])
+    diagnoses = list(DIAGNOSES.values())
+    return [
+        LaneFinding(lane, finding)
+        for phase in ("tune", "final")
+        for lane in history.of(phase, contender)
+        for finding in persisting(diagnoses, moments_of(history, lane), setting, persists=1)
+    ]
+
+
+@remembered
+def by_rate(history: History, contender: str) -> dict[float, list[RateFinding]]:
+    """Tuning rate of a contender → what most of its seeds show and did not get over.
+
+    The worst of each rate comes first. Where lanes diverged, what they had shown before counts.
+    """
+    lanes: Counter[float] = Counter(lane.lr for lane in history.of("tune", contender))
+    shown: defaultdict[tuple[float, str], list[LaneFinding]] = defaultdict(list)
+    for each in findings_of(history, contender):
+        if each.lane.phase == "tune" and each.finding.passed is None:
+            shown[each.lane.lr, each.finding.name].append(each)
+    found: defaultdict[float, list[RateFinding]] = defaultdict(list)
+    for (lr, name), own in shown.items():
+        seeds = len({each.lane.lane for each in own})
+        if 2 * seeds > lanes[lr]:
+            findings = sorted((each.finding for each in own), key=_badness)
+            layers = tuple(dict.fromkeys(finding.layer for finding in findings))
+            found[lr].append(RateFinding(lr, name, layers, seeds, findings[0]))
+    return {lr: sorted(found[lr], key=lambda each: _badness(each.worst)) for lr in sorted(found)}
+
+
+def _badness(finding: Finding) -> tuple[int, int, float]:
+    """What findings are sorted by, the worst first.
+
+    By severity, then those that came first, then by how far the evidence is over its threshold.
+    """
+    evidence = finding.evidence
+    over = next(iter(evidence.values()), 0.0) / evidence.get("threshold", math.inf)
+    return -SEVERITIES.index(finding.severity), finding.began, -over
+
+
+def reasons(history: History) -> list[str]:
+    """Why rates were lost: a sentence for each contender that has a problem at some of them."""
+    texts = [text for name in history.contenders if (text := _reason(history, name))]
+    if len(texts) > MANY:
+        more = counted(len(texts) - MANY, words.noun(history.record))
+        return [*texts[:MANY], f"{more} more had problems; the report names them."]
+    return texts
+
+
+def _reason(history: History, contender: str) -> str:
+    """The two problems that cost a contender most of its rates."""
+    tuned = [rate.lr for rate in rates(history, contender)]
+    own: defaultdict[str, list[RateFinding]] = defaultdict(list)
+    for found in by_rate(history, contender).values():
+        for each in found:
+            if each.worst.severity == "problem":
+                own[each.name].append(each)
+    if not own:
+        return ""
+    largest = sorted(own.values(), key=len, reverse=True)[:2]
+    label = history.contenders[contender]["label"]
+    parts = [f"{_at(each, tuned)}: {each[0].name} ({told(each[0])})" for each in largest]
+    return f"{label} {'; '.join(parts)}."
+
+
+def told(found: RateFinding) -> str:
+    """The evidence of a finding in words.
+
+    It names the worst layer, and since when.
+    """
+    others = len(found.layers) - 1
+    where = f"layer {found.layers[0]}: " if found.layers[0] else ""
+    more = f", and {counted(others, 'layer')} more" if others else ""
+    return f"{where}{found.worst.text}{more}, from step {found.worst.began}"
+
+
+def _at(own: Sequence[RateFinding], tuned: Sequence[float]) -> str:
+    """Some of the rates that were tried."""
+    found = [each.lr for each in own]
+    if len(found) == len(tuned):
+        return "at every rate"
+    if found == tuned[-len(found) :] and len(found) > 1:
+        return f"from {words.rate(found[0])} up"
+    if found == tuned[: len(found)] and len(found) > 1:
+        return f"up to {words.rate(found[-1])}"
+    return f"at {listing([words.rate(lr) for lr in found], limit=4)}"
