@@ -49,12 +49,17 @@ def healthy(draw: Random) -> Run:
 
 
 def _mlp(
-    draw: Random, name: str, activation: str, extras: bool = False, depth: tuple[int, int] = (1, 6)
+    draw: Random,
+    name: str,
+    activation: str,
+    extras: bool = False,
+    depth: tuple[int, int] = (1, 6),
+    gains: tuple[float | None, ...] = (None, 0),
 ) -> tuple[nn.Sequential, str]:
     """A multilayer perceptron, and what it is in words."""
     x, _, outputs, _ = samples(name)
     layers, units = draw.randint(*depth), draw.choice((16, 32, 64, 128))
-    gain = draw.choice((None, 0))
+    gain = draw.choice(gains)
     norm = draw.choice(("", "", "", "batch", "layer")) if extras else ""
     dropout = draw.choice((0.0, 0.0, 0.1, 0.3, 0.5)) if extras else 0.0
     model = stack(
@@ -119,7 +124,7 @@ def vanishing(draw: Random) -> Run:
         gain = between(draw, 0.05, 0.4)
         return _planted(
             draw, "vanishing gradient", "digits", model, f"rnn of {rows} steps × {gain:.2g}",
-            "states", _recurrent(model, gain),
+            "states", _recurrent(model, gain), "adam",
         )  # fmt: skip
     name = draw.choice(DATA)
     depth = draw.randint(4 if kind == "sigmoid" else 5, 10)
@@ -161,13 +166,13 @@ def exploding(draw: Random) -> Run:
         gain = between(draw, 3, 6)
         return _planted(
             draw, "exploding gradient", "digits", model, f"rnn of {rows} steps × {gain:.2g}",
-            "states", _recurrent(model, gain),
+            "states", _recurrent(model, gain), "adam",
         )  # fmt: skip
     name = draw.choice(DATA)
     depth = draw.randint(8 if kind == "tanh" else 6, 12)
     units = draw.choice((32, 64))
     x, _, outputs, _ = samples(name)
-    low, high = {"relu": (3.0, 8.0), "nearly linear": (2.5, 6.0), "tanh": (6.0, 12.0)}[kind]
+    low, high = {"relu": (3.0, 8.0), "nearly linear": (2.5, 6.0), "tanh": (8.0, 12.0)}[kind]
     gain = between(draw, low, high)
     model = stack([x.shape[1], *[units] * depth, outputs], kind)
     return _planted(
@@ -188,7 +193,8 @@ def dead(draw: Random) -> Run:
         )
     else:
         name = draw.choice(DATA)
-        model, about = _mlp(draw, name, "relu")
+        # PyTorch's own drawing leaves units of deep layers dead by itself.
+        model, about = _mlp(draw, name, "relu", gains=(None,))
         layer, chosen = draw.choice(linears(model)[:-1])
 
     def plant() -> None:

@@ -108,7 +108,7 @@ PLANTED: dict[str, Callable[[], Planted]] = {
     "no activation": no_activation,
     "learning rate too large": lambda: Planted(mlp(nn.ReLU), WHOLE, ONSET, hotter),
     "learning rate too small": lambda: Planted(
-        mlp(nn.ReLU), WHOLE, lr=1e-4, tighter={"ratio": 1e-6}
+        mlp(nn.ReLU), WHOLE, lr=1e-4, tighter={"ratio": 1e-7, "mean": 1e-7}
     ),
     "wrong start": wrong_start,
     "not finite": not_finite,

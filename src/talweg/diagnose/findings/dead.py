@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from talweg.diagnose.findings.finding import Diagnosis, Sign
-from talweg.diagnose.measures.dead import WINDOW
 from talweg.diagnose.moment import Past
 
 
@@ -39,7 +38,7 @@ class Dead(Diagnosis):
 
     def signs(self, past: Past) -> Iterator[Sign]:
         """See `Diagnosis.signs`."""
-        if past.count < WINDOW:
+        if past.now.step == 0:  # of a single step: it is measured over two
             return
         for name, share in past.now.of("dead").items():
             if share >= self.some:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from talweg.diagnose.findings.finding import Diagnosis, Sign
+from talweg.diagnose.findings.finding import Diagnosis, Sign, geometric
 from talweg.diagnose.moment import WHOLE, Past
 
 
@@ -16,14 +16,17 @@ class TooCold(Diagnosis):
     Args:
         ratio: The root mean square of an update, of that of its weight, at most, in the layer in
             which it is largest.
+        mean: The same on the geometric mean over layers, at most, if it is 8 times that at most in
+            the one in which it is largest.
         left: The share of the loss of the first steps that is left, at least.
 
     Source: about 1e-3 is usual: CS231n, "Ratio of weights:updates". In healthy runs of
-    ``benchmarks/findings.py`` the layer that moves most moves by 9e-4 or more where the
-    loss stands.
+    ``benchmarks/findings.py`` the layer that moves most moves by 9e-4 or more and the
+    geometric mean is 3e-4 or more, where the loss stands.
     """
 
     ratio: float = 7.5e-4
+    mean: float = 2.5e-4
     left: float = 0.85
 
     name = "learning rate too small"
@@ -43,8 +46,10 @@ class TooCold(Diagnosis):
         if lr < past.highest_lr or (past.last_lr is not None and lr > past.last_lr):
             return
         ratio = max(ratios.values())
+        mean = geometric(list(ratios.values())) if min(ratios.values()) > 0 else ratio
+        is_small = ratio <= self.ratio or (mean <= self.mean and ratio <= 8 * self.mean)
         left = self.left if past.count >= 3 else self.left / 2  # the first is of one batch
-        if ratio <= self.ratio and loss >= left * first > 0:
+        if is_small and loss >= left * first > 0:
             yield Sign(
                 WHOLE,
                 f"an update at a rate of {lr:.3g} moves weights by {ratio:.1g} of their size or "

@@ -25,6 +25,8 @@ class TooHot(Diagnosis):
         gained: The share of the first loss that it had come down by, at least, for that to count.
         moved: The update ratio, in the median over weights, at least.
         thrown: The same of a single step, where the loss is stuck after it.
+        grown: How many times as large a weight became since the step measured before, at least,
+            where the loss is stuck after it.
         edge: How many times 2/λmax, or what takes its place for the rule, the rate must be.
 
     Losses are means over the steps since the one measured before. In healthy runs of
@@ -44,6 +46,7 @@ class TooHot(Diagnosis):
     gained: float = 0.25
     moved: float = 0.1
     thrown: float = 0.3
+    grown: float = 2.0
     edge: float = 1.5
 
     name = "learning rate too large"
@@ -83,16 +86,28 @@ class TooHot(Diagnosis):
             )
             return
         was_thrown = self.thrown <= before_moved < math.inf
-        if (was_above or was_thrown) and now >= self.stuck * first > 0:
+        grown = max(
+            (
+                size / old
+                for name, size in past.now.of("weight rms").items()
+                if (old := past.before.of("weight rms").get(name, 0.0)) > 0
+            ),
+            default=0.0,
+        )
+        is_blown_up = self.grown <= grown < math.inf
+        if (was_above or was_thrown or is_blown_up) and now >= self.stuck * first > 0:
             what = (
                 f"it rose to {past.before.one('loss'):.3g}"
                 if was_above
+                else f"weights grew {grown:.2g} times as large"
+                if is_blown_up
                 else f"a step that moved weights by {before_moved:.2g} of their size"
             )
             yield Sign(
                 WHOLE,
                 f"{rate}the loss stays at {now:.3g} after {what}; it was {first:.3g} at the start",
                 {"loss": now, "first loss": first, "threshold": self.stuck},
+                is_certain=is_blown_up,
             )
             return
         if gained > 0 and gained >= self.gained * abs(first) and now >= least + self.lost * gained:
