@@ -19,7 +19,8 @@ class Vanishing(Diagnosis):
     Args:
         total: What is left of it at the first layer, at most.
         a_layer: What each layer leaves of it on the mean, at most.
-        a_step: What each time step of a recurrent layer leaves of it, at most.
+        a_step: What each time step of a recurrent layer leaves of it, at most; and each layer,
+            where next to nothing is left in all.
         total_in_time: What is left of it at the first time step, at most.
         at_once: What is left of it at most, for it to be told without waiting whether it persists.
 
@@ -52,14 +53,14 @@ class Vanishing(Diagnosis):
     def signs(self, past: Past) -> Iterator[Sign]:
         """See `Diagnosis.signs`."""
         for way in ways(past.now, past.setting):
-            total, each = (
-                (self.total_in_time, self.a_step) if way.is_in_time else (self.total, self.a_layer)
-            )
+            is_little = way.total <= self.at_once
+            total = self.total_in_time if way.is_in_time else self.total
+            each = self.a_step if way.is_in_time or is_little else self.a_layer
             if way.total <= total and way.a_layer <= each:
                 yield Sign(
                     way.first,
                     f"{way.words('falls')}: {way.total:.1g} of it arrives",
                     {"a layer": way.a_layer, "total": way.total, "threshold a layer": each}
                     | {"threshold total": total},
-                    is_certain=way.total <= self.at_once,
+                    is_certain=is_little,
                 )
