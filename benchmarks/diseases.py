@@ -1,118 +1,14 @@
-"""Runs that are healthy, and runs in which a disease is planted at a known step and layer."""
+"""Runs in which a disease is planted at a known step and layer."""
 
 from collections.abc import Callable
 from random import Random
-from typing import Any
 
 import torch
-from runs import (
-    DATA,
-    RATES,
-    Reader,
-    Run,
-    between,
-    drawn,
-    linears,
-    optimizer_of,
-    samples,
-    stack,
-)
+from planting import perceptron, planted, usual
+from runs import DATA, RATES, Reader, Run, between, drawn, linears, samples, stack
 from torch import Tensor, nn
 
-from talweg.models import cnn, transformer
-
-AFTER = 80
-"""Steps that a run goes on after a disease is planted."""
-
-
-def healthy(draw: Random) -> Run:
-    """A usual model, at a rate that is usual for its rule."""
-    kind = draw.choice(("mlp",) * 6 + ("cnn", "transformer"))
-    rule = draw.choice(list(RATES))
-    if kind == "cnn":
-        name = "digits"
-        hidden = draw.choice(((8,), (8, 16), (16, 16), (8, 8, 16)))
-        model = cnn((64,), 10, hidden, draw.choice(("relu", "relu", "gelu")))
-        about = f"cnn {hidden}"
-    elif kind == "transformer":
-        name, rule = "digits", "adam"
-        model = transformer((64,), 10, (draw.choice((16, 32)),) * draw.choice((1, 2)))
-        about = "transformer"
-    else:
-        name = draw.choice(DATA)
-        model, about = _mlp(draw, name, draw.choice(("relu", "relu", "relu", "gelu", "tanh")), True)
-    lr = between(draw, *usual(rule, name, model))
-    batch = draw.choice((16, 32, 64, 128))
-    steps = draw.choice((100, 150, 200, 300, 500))
-    about = f"{name} {about} {rule} {lr:.1g}, batch {batch}"
-    return Run(model, optimizer_of(model, rule, lr), name, batch, steps, about)
-
-
-def _mlp(
-    draw: Random,
-    name: str,
-    activation: str,
-    extras: bool = False,
-    depth: tuple[int, int] = (1, 6),
-    gains: tuple[float | None, ...] = (None, 0),
-) -> tuple[nn.Sequential, str]:
-    """A multilayer perceptron, and what it is in words."""
-    x, _, outputs, _ = samples(name)
-    layers, units = draw.randint(*depth), draw.choice((16, 32, 64, 128))
-    gain = draw.choice(gains)
-    norm = draw.choice(("", "", "", "batch", "layer")) if extras else ""
-    dropout = draw.choice((0.0, 0.0, 0.1, 0.3, 0.5)) if extras else 0.0
-    model = stack(
-        [x.shape[1], *[units] * layers, outputs], activation, gain=gain, norm=norm, dropout=dropout
-    )
-    drawing = "default" if gain == 0 else "drawn"
-    return model, f"mlp {layers}×{units} {activation} {drawing} {norm} {dropout or ''}"
-
-
-def usual(rule: str, name: str, model: nn.Module) -> tuple[float, float]:
-    """Rates that are usual: without Adam's scaling less for squared errors and for many layers."""
-    low, high = RATES[rule]
-    if rule == "adam":
-        return low, high
-    share = (0.1 if name == "diabetes" else 1.0) * min(1.0, 4 / max(len(linears(model)) - 1, 1))
-    return share * low, share * high
-
-
-def _onset(draw: Random) -> int:
-    """Half of all diseases are there from the start."""
-    return draw.choice((0, draw.randint(1, 200)))
-
-
-def _planted(
-    draw: Random,
-    disease: str,
-    name: str,
-    model: nn.Module,
-    about: str,
-    layer: str,
-    plant: Callable[[], None] | None = None,
-    rule: str = "",
-    **more: Any,
-) -> Run:
-    """A run at a usual rate with a disease that is planted at some step."""
-    rule = rule or draw.choice(list(RATES))
-    lr = between(draw, *usual(rule, name, model))
-    onset = _onset(draw) if plant else 0
-    batch = draw.choice((16, 32, 64, 128))
-    about = f"{name} {about}, {rule} {lr:.1g}, batch {batch}, from step {onset}"
-    return Run(
-        model,
-        optimizer_of(model, rule, lr),
-        name,
-        batch,
-        onset + AFTER,
-        about,
-        disease,
-        layer,
-        onset,
-        plant or (lambda: None),
-        **more,
-    )
+from talweg.models import cnn
 
 
 def vanishing(draw: Random) -> Run:
@@ -122,7 +18,7 @@ def vanishing(draw: Random) -> Run:
         rows = draw.choice((8, 16, 32))
         model = Reader(rows, 64 // rows, draw.choice((16, 32, 64)), 10, "tanh")
         gain = between(draw, 0.05, 0.4)
-        return _planted(
+        return planted(
             draw, "vanishing gradient", "digits", model, f"rnn of {rows} steps × {gain:.2g}",
             "states", _recurrent(model, gain), "adam",
         )  # fmt: skip
@@ -134,9 +30,9 @@ def vanishing(draw: Random) -> Run:
     about = f"{depth}×{units} {kind} × {gain:.2g}"
     if kind == "sigmoid":  # vanishes with any weights
         model = stack([x.shape[1], *[units] * depth, outputs], kind, gain=gain)
-        return _planted(draw, "vanishing gradient", name, model, about, "0")
+        return planted(draw, "vanishing gradient", name, model, about, "0")
     model = stack([x.shape[1], *[units] * depth, outputs], kind)
-    return _planted(
+    return planted(
         draw, "vanishing gradient", name, model, about, "0", lambda: _redrawn(model, gain)
     )
 
@@ -164,7 +60,7 @@ def exploding(draw: Random) -> Run:
         rows = draw.choice((8, 16, 32))
         model = Reader(rows, 64 // rows, draw.choice((16, 32, 64)), 10, "relu")
         gain = between(draw, 3, 6)
-        return _planted(
+        return planted(
             draw, "exploding gradient", "digits", model, f"rnn of {rows} steps × {gain:.2g}",
             "states", _recurrent(model, gain), "adam",
         )  # fmt: skip
@@ -175,7 +71,7 @@ def exploding(draw: Random) -> Run:
     low, high = {"relu": (3.0, 8.0), "nearly linear": (2.5, 6.0), "tanh": (8.0, 12.0)}[kind]
     gain = between(draw, low, high)
     model = stack([x.shape[1], *[units] * depth, outputs], kind)
-    return _planted(
+    return planted(
         draw, "exploding gradient", name, model, f"{depth}×{units} {kind} × {gain:.2g}", "0",
         lambda: _redrawn(model, gain),
     )  # fmt: skip
@@ -194,7 +90,7 @@ def dead(draw: Random) -> Run:
     else:
         name = draw.choice(DATA)
         # PyTorch's own drawing leaves units of deep layers dead by itself.
-        model, about = _mlp(draw, name, "relu", gains=(None,))
+        model, about = perceptron(draw, name, "relu", gains=(None,))
         layer, chosen = draw.choice(linears(model)[:-1])
 
     def plant() -> None:
@@ -203,37 +99,37 @@ def dead(draw: Random) -> Run:
             chosen.bias[torch.randperm(len(chosen.bias))[:count]] = low
 
     about += f" {100 * share:.0f}% of {layer}"
-    return _planted(draw, "dead units", name, model, about, layer, plant)
+    return planted(draw, "dead units", name, model, about, layer, plant)
 
 
 def saturated(draw: Random) -> Run:
     """Weights of a layer, or the inputs of the first, many times too large."""
     name, kind = draw.choice(DATA), draw.choice(("tanh", "sigmoid"))
-    model, about = _mlp(draw, name, kind, depth=(1, 4))
+    model, about = perceptron(draw, name, kind, depth=(1, 4))
     layer, chosen = draw.choice(linears(model)[:-1])
     std = between(draw, 12, 50) * (1 if kind == "tanh" else 2)
 
     def plant() -> None:
         drawn(chosen, std)
 
-    return _planted(draw, "saturation", name, model, f"{about} {layer} × {std:.2g}", layer, plant)
+    return planted(draw, "saturation", name, model, f"{about} {layer} × {std:.2g}", layer, plant)
 
 
 def off_centre(draw: Random) -> Run:
     """Sigmoid layers, and layers with something added to what they give."""
     name = draw.choice(DATA)
     kind = draw.choice(("sigmoid", "relu", "nearly linear"))
-    model, about = _mlp(draw, name, kind, depth=(1, 4))
+    model, about = perceptron(draw, name, kind, depth=(1, 4))
     layer, chosen = draw.choice(linears(model)[:-1])
     if kind == "sigmoid":
-        return _planted(draw, "off-centre", name, model, about, layer)
+        return planted(draw, "off-centre", name, model, about, layer)
     by = between(draw, 3, 10) * (1 if kind == "relu" else draw.choice((1, -1)))
 
     def plant() -> None:
         with torch.no_grad():
             chosen.bias += by * model[: int(layer) + 1](samples(name)[0]).std()
 
-    return _planted(draw, "off-centre", name, model, f"{about} {by:+.1f} at {layer}", layer, plant)
+    return planted(draw, "off-centre", name, model, f"{about} {by:+.1f} at {layer}", layer, plant)
 
 
 def no_activation(draw: Random) -> Run:
@@ -247,7 +143,7 @@ def no_activation(draw: Random) -> Run:
         [x.shape[1], *[units] * depth, outputs], kind, gain=draw.choice((None, 0)), skip=skip
     )
     layer, _ = linears(model)[skip + 1]
-    return _planted(draw, "no activation", name, model, f"{depth}×{units} {kind}", layer)
+    return planted(draw, "no activation", name, model, f"{depth}×{units} {kind}", layer)
 
 
 def too_hot(draw: Random) -> Run:
@@ -258,8 +154,10 @@ def too_hot(draw: Random) -> Run:
     if kind == "cnn":
         model, about = cnn((64,), 10, (8, 16)), "cnn"
     else:
-        model, about = _mlp(draw, name, draw.choice(("relu", "relu", "tanh", "gelu")), depth=(1, 4))
-    run = _planted(draw, "learning rate too large", name, model, about, "", lambda: None, rule)
+        model, about = perceptron(
+            draw, name, draw.choice(("relu", "relu", "tanh", "gelu")), depth=(1, 4)
+        )
+    run = planted(draw, "learning rate too large", name, model, about, "", lambda: None, rule)
     times = between(draw, 10, 100)
     low, high = usual(rule, name, model)
     lr = high * times
@@ -281,8 +179,10 @@ def too_cold(draw: Random) -> Run:
     if kind == "cnn":
         model, about = cnn((64,), 10, (8, 16)), "cnn"
     else:
-        model, about = _mlp(draw, name, draw.choice(("relu", "relu", "tanh", "gelu")), depth=(1, 4))
-    run = _planted(draw, "learning rate too small", name, model, about, "", None, rule)
+        model, about = perceptron(
+            draw, name, draw.choice(("relu", "relu", "tanh", "gelu")), depth=(1, 4)
+        )
+    run = planted(draw, "learning rate too small", name, model, about, "", None, rule)
     low, high = usual(rule, name, model)
     run.usual_lr = (low * high) ** 0.5
     lr = run.usual_lr / between(draw, 100, 1000)
@@ -295,8 +195,8 @@ def too_cold(draw: Random) -> Run:
 def wrong_start(draw: Random) -> Run:
     """Last weights that are too large, or targets as they come."""
     if draw.random() < 0.3:
-        model, about = _mlp(draw, "diabetes", draw.choice(("relu", "tanh")), depth=(1, 4))
-        return _planted(
+        model, about = perceptron(draw, "diabetes", draw.choice(("relu", "tanh")), depth=(1, 4))
+        return planted(
             draw, "wrong start", "diabetes", model, f"{about} targets as they come", "",
             rule="adam", scale=77.0, shift=draw.choice((152.0, -200.0, 400.0)),
         )  # fmt: skip
@@ -307,7 +207,7 @@ def wrong_start(draw: Random) -> Run:
     model = stack([x.shape[1], *[units] * depth, outputs], kind)
     times = between(draw, 10, 50)
     drawn(linears(model)[-1][1], times)
-    return _planted(
+    return planted(
         draw, "wrong start", name, model, f"{depth}×{units} {kind} last × {times:.0f}", ""
     )
 
@@ -332,11 +232,11 @@ def not_finite(draw: Random) -> Run:
     """A weight, an output, the loss or the data are not finite from a step on."""
     name = draw.choice(DATA)
     function = draw.choice(("relu", "tanh"))
-    model, about = _mlp(draw, name, function)
+    model, about = perceptron(draw, name, function)
     value = torch.nan if function == "tanh" else draw.choice((torch.inf, torch.nan))
     kind = draw.choice(("weight", "output", "loss", "data"))
     layer, chosen = draw.choice(linears(model))
-    run = _planted(draw, "not finite", name, model, f"{about} {kind} {value}", "", lambda: None)
+    run = planted(draw, "not finite", name, model, f"{about} {kind} {value}", "", lambda: None)
     if kind == "weight":
         run.layer = layer
 

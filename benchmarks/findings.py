@@ -18,7 +18,8 @@ from pathlib import Path
 from random import Random
 
 import torch
-from diseases import PLANTED, healthy
+from diseases import PLANTED
+from planting import healthy
 from run import provenance
 from runs import Run, constant
 
