@@ -58,6 +58,11 @@ class Page:
         self._call("Page.navigate", url=path.as_uri())
         self.until("document.readyState === 'complete'")
 
+    def resize(self, width: int, height: int) -> None:
+        """Shows pages as a screen of that many pixels would."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self._call("Emulation.setDeviceMetricsOverride", **size)
+
     def ask(self, expression: str) -> Any:
         """The value of a JavaScript expression that JSON can tell."""
         found = self._call("Runtime.evaluate", expression=expression, returnByValue=True)

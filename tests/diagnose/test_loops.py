@@ -109,7 +109,8 @@ def test_gradients_are_measured_after_clipping_and_summed_up():
     assert health.losses == pytest.approx(losses)
 
 
-def test_a_closure_is_measured_where_it_is_called_first():
+@pytest.mark.parametrize("to_none", [True, False])
+def test_a_closure_is_measured_where_it_is_called_first(to_none: bool):
     torch.manual_seed(0)
     model = mlp()
     optimizer = torch.optim.LBFGS(model.parameters(), max_iter=5)
@@ -120,7 +121,7 @@ def test_a_closure_is_measured_where_it_is_called_first():
             seen: list[tuple[float, float]] = []
 
             def closure(x: Tensor = x, y: Tensor = y, seen: Any = seen) -> Tensor:
-                optimizer.zero_grad()
+                optimizer.zero_grad(set_to_none=to_none)
                 loss = cross_entropy(model(x), y)
                 loss.backward()
                 seen.append((loss.item(), float(model[0].weight.grad.square().mean().sqrt())))
@@ -146,15 +147,18 @@ def test_a_step_is_a_round_of_all_optimizers():
     biases = torch.optim.SGD([model[2].bias, model[4].bias], 1e-2)
     foreign = nn.Linear(2, 2)
     aside = torch.optim.SGD(foreign.parameters(), 0.1)
+    losses = []
     with talweg.watch(model, matrices, every=1) as health:
         for x, y in batches():
             for optimizer in (matrices, biases, table):
                 optimizer.zero_grad()
-            cross_entropy(model(x), y).backward()
+            loss = cross_entropy(model(x), y)
+            loss.backward()
+            losses.append(loss.item())
             foreign(torch.ones(1, 2)).sum().backward()
             for optimizer in (matrices, aside, biases, table):
                 optimizer.step()
-    assert health.steps == 7
+    assert health.losses == pytest.approx(losses)
     assert [list(each) for each in of(health, "update ratio")] == [["0", "2", "4"]] * 7
     assert health.setting.rule is not None
     assert health.setting.rule.name == "Muon"
@@ -193,8 +197,14 @@ def test_a_step_within_a_step_is_a_part_of_it(is_told: bool):
     torch.optim.SGD(model.parameters(), 0.1)
     for make in (lambda: Outer(adam(model)), lambda: Above(model.parameters(), 0.1)):
         optimizer = make()
-        health = trained(model, optimizer if is_told else None, own=optimizer)
-        assert health.steps == len(health.moments) == 4
+        with talweg.watch(model, optimizer if is_told else None, every=1) as health:
+            for place, (x, y) in enumerate(batches()):
+                optimizer.zero_grad()
+                cross_entropy(model(x), y).backward()
+                optimizer.step()
+                assert health.steps == len(health.moments) == place + 1
+        assert health.setting.rule is not None
+        assert health.setting.rule.name == type(optimizer).__name__
 
 
 def test_a_step_that_fails_is_none():
@@ -340,7 +350,35 @@ def test_no_step_is_made():
     with talweg.watch(mlp()) as health:
         pass
     assert (health.steps, health.moments, health.findings) == (0, [], [])
-    assert "0 steps watched" in str(health)
+    assert "no step of an optimizer of this model was seen" in str(health)
+
+
+def test_a_model_within_a_function_that_is_compiled():
+    """Its layers cannot be seen; one more graph is made, of the model with hooks, and no third."""
+    seen = []
+    for every in (None, 2):
+        torch.compiler.reset()
+        counters.clear()
+        torch.manual_seed(0)
+        model = Own()
+        optimizer = adam(model)
+        loss = torch.compile(lambda x, y, m=model: cross_entropy(m(x), y), backend="aot_eager")
+        watching = talweg.watch(model, optimizer, every=every)
+        if every:
+            watching.__enter__()
+        for x, y in batches(9):
+            optimizer.zero_grad()
+            loss(x, y).backward()
+            optimizer.step()
+        if every:
+            watching.__exit__(None, None, None)
+        seen.append(bits(model, optimizer))
+        assert counters["stats"]["unique_graphs"] <= 2
+        assert not counters["graph_break"]
+    assert seen[0] == seen[1]
+    health = watching._health
+    assert all(moment.of("gradient rms") for moment in health.moments)
+    assert "no layer was seen" in str(health)
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])

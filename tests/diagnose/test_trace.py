@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 import talweg
 from talweg.diagnose.measures import Activity
@@ -390,6 +391,22 @@ def test_whatever_modules_give(name: str):
     own = own or {"complex": ["b"], "its own parameter": ["e", "b"]}.get(name, ["a", "b"])
     assert [each.name for each in trace.layers] == own
     assert not model.e.values._backward_hooks
+
+
+@pytest.mark.parametrize("use_reentrant", [False, True])
+def test_what_checkpoints_compute_twice_counts_once(use_reentrant: bool):
+    def forward(m: Any, x: Tensor) -> Tensor:
+        x = m.a(x).tanh()
+        for part in (m.b, m.c):
+            x = checkpoint(lambda x, p=part: m.act(p(x)).square(), x, use_reentrant=use_reentrant)
+        return m.d(x)
+
+    layers = {name: nn.Linear(6, 6) for name in "abcd"}
+    trace, listening = followed(Lambda(forward, **layers, act=nn.ReLU()), torch.randn(5, 6))
+    names = [(each.name, each.activation) for each in trace.layers]
+    assert names == [("a", "tanh"), ("b", "relu"), ("c", "relu"), ("d", "")]
+    assert {name: len(grads) for name, grads in listening.grads.items()} == dict.fromkeys("abcd", 1)
+    assert {n: len(seen) for n, seen in listening.activities.items()} == dict.fromkeys("abc", 1)
 
 
 def test_gradients_are_those_in_what_layers_give():

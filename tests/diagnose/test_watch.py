@@ -79,7 +79,7 @@ def test_what_fails_beside_the_run_does_not_end_it(monkeypatch):
     def fails(*_: object) -> None:
         raise RuntimeError("no room")
 
-    monkeypatch.setattr(watching._taking, "activity", fails)
+    monkeypatch.setattr(watching._measured.taking, "activity", fails)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         health = trained(model, optimizer, 5, lambda *_: watching)

@@ -5,16 +5,15 @@ import hashlib
 import json
 import re
 import subprocess
-from html.parser import HTMLParser
 
 import pytest
 from plotly.offline import get_plotlyjs
 from tests.browser import BROWSER, needs_browser
+from tests.report.reader import Reader
 
 from talweg import report
 from talweg.report.page import page
 
-VOID = {"meta", "path", "polygon", "br", "line", "circle"}
 STATES = {
     "complete": {},
     "one seed": {"seeds": 1, "tune_seeds": 1},
@@ -26,46 +25,6 @@ STATES = {
     "one rule": {"rules": ("adam",)},
     "one rate": {"rate_count": 1},
 }
-
-
-class Reader(HTMLParser):
-    """Collects what a browser would see, and complains of tags that do not match."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.scripts, self.words = [], [], [], []
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "script":
-            self.scripts.append("")
-
-    def handle_startendtag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, text):
-        if self.open and self.open[-1] == "script":
-            self.scripts[-1] += text
-        elif self.open and self.open[-1] != "style":
-            self.words.append(text)
-
-    def all(self, tag, kind=""):
-        return [a for name, a in self.tags if name == tag and kind in a.get("class", "").split(" ")]
-
-    @property
-    def text(self):
-        return " ".join(self.words)
-
-    @property
-    def payload(self):
-        return json.loads(self.scripts[1])
 
 
 def read(study):

@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from talweg.activations import ACTIVATIONS
-from talweg.core import choose
+from talweg.core import choose, counted
 from talweg.data import BUNDLED
+from talweg.diagnose import DIAGNOSES
 from talweg.landscapes import LANDSCAPES
 from talweg.losses import LOSSES
 from talweg.metrics import METRICS
@@ -26,7 +27,8 @@ def show(
     what: Annotated[
         str,
         typer.Argument(
-            help="rules, data, models, activations, landscapes, losses, metrics or schedules."
+            help="rules, data, models, activations, landscapes, losses, metrics, schedules or "
+            "findings."
         ),
     ] = "rules",
 ) -> None:
@@ -38,6 +40,7 @@ def show(
         "landscapes": _landscapes,
         "losses": _losses,
         "schedules": _schedules,
+        "findings": _findings,
     }
     if what in tables:
         Console().print(tables[what]())
@@ -106,6 +109,15 @@ def _schedules() -> Table:
         met = schedule.conditions
         marks = ("yes" if holds else "no" for holds in (met.reaches, met.settles))
         table.add_row(name, *marks, _settings(_fields(schedule)))
+    return table
+
+
+def _findings() -> Table:
+    table = _table("finding", "thresholds", "told after", "what is seen")
+    for name, diagnosis in DIAGNOSES.items():
+        seen = (type(diagnosis).__doc__ or "").partition("\n")[0]
+        told = counted(diagnosis.persists, "measured step")
+        table.add_row(name, _settings(_fields(diagnosis)), told, seen)
     return table
 
 

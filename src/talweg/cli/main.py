@@ -8,7 +8,16 @@ import typer
 from typer.core import TyperGroup
 
 from talweg import __version__
-from talweg.cli import compare, drawing, explaining, finding, listing, racing, reporting
+from talweg.cli import (
+    compare,
+    drawing,
+    explaining,
+    finding,
+    listing,
+    racing,
+    reporting,
+    watching,
+)
 from talweg.core import UserError
 
 
@@ -39,6 +48,7 @@ app.command("report")(reporting.report)
 app.command("list")(listing.show)
 app.command("explain")(explaining.show)
 app.command("atlas")(drawing.atlas)
+app.command("watch-demo")(watching.watch_demo)
 
 
 def _version(wanted: bool) -> None:

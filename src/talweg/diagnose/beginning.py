@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from talweg.data.inputs import X, call
+from talweg.diagnose.comes_by import Site
 from talweg.diagnose.moment import WHOLE, Layer
 from talweg.diagnose.start import constant_loss
 from talweg.diagnose.taking import Taking
-from talweg.diagnose.trace import Site, Trace
+from talweg.diagnose.trace import Trace
 
 
 @dataclass(frozen=True)

@@ -57,12 +57,13 @@ class Calls:
 
     def forget(self) -> None:
         """They are over: a loss was differentiated that was made of them."""
-        if self.kept:
-            self.kept = []
+        if not self._calls and not self.kept:
+            return
+        self.kept = []
         self._calls.clear()
 
     def keep(self) -> None:
-        """They are over, and will be made once more at the end of the step."""
+        """They are over, and will be asked for at the end of the step."""
         kept = self.last
         self.forget()
         self.kept = kept

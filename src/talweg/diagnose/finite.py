@@ -1,18 +1,69 @@
 """Where numbers that are not finite come from."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
+from talweg.core import first_line
 from talweg.diagnose.calls import Call, again, aside
+from talweg.diagnose.layers import called, is_followed
 from talweg.diagnose.recognise import first_tensor, tensors
-from talweg.diagnose.trace import called, is_followed
+from talweg.diagnose.taking import Values
 
 INPUTS, WEIGHTS, OUTPUTS, LOSS, GRADIENT = 1.0, 2.0, 3.0, 4.0, 5.0
 """What was not finite first: the model's inputs, a module's parameters, what it gives of finite
 inputs, the loss of finite outputs, or a gradient."""
+
+
+class Origin:
+    """Looks for what made numbers that are not finite, the first time that there are some.
+
+    Args:
+        model: The model.
+        note: Told if that cannot be done.
+
+    Attributes:
+        is_open: Whether it is still to be looked for.
+    """
+
+    def __init__(self, model: nn.Module, note: Callable[[str], None]) -> None:
+        self._model = model
+        self._note = note
+        self._was_found = False
+        self.is_open = True
+
+    def of_loss(self, calls: Sequence[Call]) -> Values:
+        """What made a loss so; nothing if that is not found.
+
+        Args:
+            calls: Those that the loss was made of.
+        """
+        if not calls:
+            return {}
+        self.is_open = False
+        try:
+            layer, kind = first_not_finite(self._model, calls)
+        except Exception as error:
+            self._note(
+                f"the loss is not finite; what made it so was not found: {first_line(error)}"
+            )
+            return {}
+        self._was_found = True
+        return {"not finite": {layer: kind}}
+
+    def of_gradients(self, values: Values) -> None:
+        """Adds which weight's gradient is so, the one nearest to the loss, if none was found yet.
+
+        Args:
+            values: What was measured of a step.
+        """
+        gradients = values.get("gradient rms", {})
+        bad = [name for name, value in gradients.items() if not math.isfinite(value)]
+        if bad and not self._was_found:
+            self._was_found, self.is_open = True, False
+            values["not finite"] = {bad[-1]: GRADIENT}
 
 
 def first_not_finite(model: nn.Module, calls: Sequence[Call]) -> tuple[str, float]:

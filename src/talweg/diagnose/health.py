@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from types import NoneType
 from typing import Any
 
 from talweg.core import Registry, UserError
@@ -25,6 +24,7 @@ class Health:
         every: Steps from one measured step to the next.
         tier: ``"light"`` or ``"full"``.
         seconds: The time of the run and, within it, that of the measurements.
+        listeners: Told of each moment, and of the findings that are new then.
 
     Args:
         diagnoses: What is looked for.
@@ -40,13 +40,17 @@ class Health:
         self.every = every
         self.tier = tier
         self.seconds = (0.0, 0.0)
+        self.listeners: list[Callable[[Moment, list[Finding]], None]] = []
         self.diagnoses = diagnoses
         self._course = Course(diagnoses)
 
     def add(self, moment: Moment) -> list[Finding]:
         """Takes in what was measured at a step; returns the findings that are new."""
         self.moments.append(moment)
-        return self._course.add(moment, self.setting)
+        new = self._course.add(moment, self.setting)
+        for listener in self.listeners:
+            listener(moment, new)
+        return new
 
     @property
     def findings(self) -> list[Finding]:
@@ -85,6 +89,22 @@ class Health:
             raise UserError("to_pandas needs pandas: pip install 'talweg[pandas]'") from error
         return pandas.DataFrame(self.rows(), columns=["step", "layer", "measure", "value"])
 
+    def to_tensorboard(self, folder: str | os.PathLike[str]) -> Path:
+        """Writes all measurements and findings for TensorBoard, and returns the folder.
+
+        Scalars are called ``measure/layer``, such as ``gradient rms/encoder.0``; findings are
+        texts at the step at which they were told.
+
+        Args:
+            folder: Where to; an event file is added to it.
+
+        Raises:
+            UserError: If TensorBoard is not installed, or the folder cannot be written.
+        """
+        from talweg.diagnose import tensorboard
+
+        return tensorboard.write(self, folder)
+
     def report(self, path: str | os.PathLike[str] = "health.html") -> Path:
         """Writes one self-contained HTML page, and returns where it lies.
 
@@ -94,7 +114,7 @@ class Health:
         Raises:
             UserError: If it cannot be written there.
         """
-        if not isinstance(path, (str, os.PathLike, NoneType)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(path, (str, os.PathLike)):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UserError(f"the report's place is a path, got {path!r}")
         try:
             return WRITERS["html"](self, Path(path))

@@ -9,6 +9,9 @@ from torch.amp.grad_scaler import GradScaler
 from talweg.diagnose.backward import is_of
 from talweg.diagnose.rounds import Rounds
 
+FEW = 3
+"""Rounds without a loss of others, after which it is taken that there is none."""
+
 
 class Heard:
     """The losses of a round: those whose gradients the updates were made with.
@@ -29,19 +32,25 @@ class Heard:
         self._now: list[Tensor] = []
         self._refused: list[Tensor] = []
         self._had_own = False
+        self._rounds_alone = 0
         self._is_deaf = False
         self.last: list[Tensor] = []
         self.scaler: GradScaler | None = None
 
-    def note(self, loss: Tensor, scaler: GradScaler | None) -> Tensor | None:
-        """Takes in a loss that is about to be differentiated; None if it is not the model's."""
+    def note(self, loss: Tensor, scaler: GradScaler | None, is_measured: bool) -> Tensor | None:
+        """Takes in a loss that is about to be differentiated; None if it is not the model's.
+
+        Whose it is shows in its graph, which is looked at in the first steps and the measured ones,
+        and always once there was a loss of others.
+        """
         if self._is_deaf:
             return None
         value = loss.detach()
-        if not self._is_own(loss):
+        if (self._rounds_alone < FEW or is_measured) and not self._is_own(loss):
             self._refused.append(value)
+            self._rounds_alone = -1
             return None
-        if self.is_afresh:
+        if self._now and self.is_afresh:
             self._now.clear()
         self._now.append(value)
         self.scaler = scaler
@@ -53,7 +62,8 @@ class Heard:
         return not self._rounds.stepped and all(p.grad is None for p in self._rounds.params)
 
     def _is_own(self, loss: Tensor) -> bool:
-        return self._rounds.is_spread or is_of(loss, self._rounds.own)
+        # Parameters that are spread over processes are not those of the graph.
+        return hasattr(self._rounds.params[0], "to_local") or is_of(loss, self._rounds.own)
 
     @property
     def is_open(self) -> bool:
@@ -76,6 +86,7 @@ class Heard:
             self.last = self._refused[-1:]
         else:
             self._had_own = True
+        self._rounds_alone += self._rounds_alone >= 0
         losses, self.last, self._refused = self.last, [], []
         if not losses:
             return torch.tensor(math.nan)

@@ -7,11 +7,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from talweg.diagnose.comes_by import Site
 from talweg.diagnose.layers import called
 from talweg.diagnose.measures import OF_ACTIVITY, Activity, OfActivity
 from talweg.diagnose.recognise import first_tensor
 from talweg.diagnose.taps import Tap
-from talweg.diagnose.trace import Site
 
 SPLIT = "layers"
 """What takes the place of a part of the data in the readings of a probe."""

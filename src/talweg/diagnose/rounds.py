@@ -22,7 +22,6 @@ class Rounds:
         stepped: Those that made a step in this round.
         params: The model's parameters that are trained.
         own: Their identities.
-        is_spread: Whether they are spread over processes, and so not those of autograd's graph.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -39,7 +38,6 @@ class Rounds:
         """Looks up the model's parameters once more: they may be others than before."""
         self.params = [value for value in self._model.parameters() if value.requires_grad]
         self.own = {id(value) for value in self.params}
-        self.is_spread = any(hasattr(value, "to_local") for value in self.params[:1])
         self._others.clear()
 
     def trains(self, optimizer: Optimizer) -> bool:

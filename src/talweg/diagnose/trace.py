@@ -4,14 +4,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from talweg.diagnose.between import Source, applied, function_between
+from talweg.diagnose.comes_by import Last, Listener, Site
 from talweg.diagnose.layers import (
     called,
     has_parameters,
@@ -28,75 +29,6 @@ from talweg.diagnose.taps import Tap
 
 RECURRENT = {"RNN_TANH": "tanh", "RNN_RELU": "relu"}
 """The activation that a recurrent layer's outputs went through."""
-
-
-@dataclass(frozen=True)
-class Site:
-    """Where what a layer's units give, after their activation, comes by in a forward pass.
-
-    Attributes:
-        layer: The layer.
-        module: The module that is given it, or gives it.
-        is_given: Whether it is the module's input, and not what it gives.
-        is_applied: Whether the activation is to be applied to it yet.
-        call: Which of the module's calls in a pass it is, from 0.
-        dim: The dimension along which units lie.
-        activation: The activation's registered name; empty if it is not known.
-        view: The shape that a sample is brought to; empty if it has it.
-    """
-
-    layer: str
-    module: str
-    is_given: bool = False
-    is_applied: bool = False
-    call: int = 0
-    dim: int = 1
-    activation: str = ""
-    view: tuple[int, ...] = ()
-
-    def seen(self, values: Tensor) -> Tensor:
-        """What the layer's units give, of the tensor that comes by."""
-        viewed = values.reshape(len(values), *self.view) if self.view else values
-        return applied(self.activation, viewed) if self.is_applied else viewed
-
-
-class Listener(Protocol):
-    """Who is told what comes by."""
-
-    def activity(self, layer: str, activity: Activity) -> None:
-        """Told of what a layer's units gave in a pass."""
-        ...
-
-    def backward(self, layer: str, grad: Tensor) -> None:
-        """Told of the loss's gradient in a layer's outputs."""
-        ...
-
-
-@dataclass
-class _Last:
-    """What a forward pass came by last.
-
-    Attributes:
-        layer: The last module with parameters; empty before the first.
-        given: What it gave.
-        node: Autograd's node of that.
-        given_version: How often that had been changed in place by then.
-        tensor: What the last module of any kind gave.
-        version: How often that had been changed in place by then.
-        is_counted: Whether what the layer's units gave after their activation was told.
-        is_straight: Whether only linear modules came after the layer.
-        is_met: Whether the module that was called last was given what is made of the layer's.
-    """
-
-    layer: str = ""
-    given: Tensor | None = None
-    node: Any = None
-    given_version: int = 0
-    tensor: Tensor | None = None
-    version: int = 0
-    is_counted: bool = True
-    is_straight: bool = True
-    is_met: bool = True
 
 
 class Trace:
@@ -131,7 +63,7 @@ class Trace:
         self._order: dict[str, None] = {}
         self._functions: dict[tuple[str, str], tuple[str, Source]] = {}
         self._found: dict[str, Layer] = {}
-        self._last = _Last()
+        self._last = Last()
         self._first = ""
         self._handles: list[RemovableHandle] = []
         self._is_aside = False
@@ -146,6 +78,11 @@ class Trace:
     def layers(self) -> list[Layer]:
         """The layers that were come by, in the order of the first pass."""
         return [self._found[name] for name in self._order if name in self._found]
+
+    @property
+    def was_called(self) -> bool:
+        """Whether any module was called while passes were followed."""
+        return bool(self._order)
 
     def attach(self) -> None:
         """Follows passes from now on."""
@@ -170,7 +107,7 @@ class Trace:
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
-        self._last = _Last()
+        self._last = Last()
 
     @contextmanager
     def attached(self) -> Generator[None]:
@@ -219,7 +156,7 @@ class Trace:
     def _enter(self, name: str, module: nn.Module, given: Tensor | None) -> None:
         """A module is called."""
         if not self._first or name == self._first:
-            self._first, self._last = name, _Last()
+            self._first, self._last = name, Last()
             self._calls.clear()
         self._calls[name] += 1
         last = self._last
@@ -249,7 +186,7 @@ class Trace:
         """A module has given something."""
         last = self._last
         if given is None:
-            self._last = _Last() if has_parameters(module) else last
+            self._last = Last() if has_parameters(module) else last
             return
         activation = activation_of(module)
         if activation:
@@ -257,7 +194,7 @@ class Trace:
                 self._count(given, activation, Site(last.layer, name))
         elif has_parameters(module):
             self._note(name, module, given)
-            self._last = last = _Last(name, given, given.grad_fn, given._version, is_counted=False)
+            self._last = last = Last(name, given, given.grad_fn, given._version, is_counted=False)
             if isinstance(module, nn.RNNBase):
                 self._count(given, RECURRENT.get(module.mode, ""), Site(name, name))
             if given.requires_grad and not self._is_aside:
@@ -270,7 +207,7 @@ class Trace:
         if last.is_met:
             last.tensor, last.version = given, given._version
 
-    def _unknown(self, name: str, last: _Last, given: Tensor) -> None:
+    def _unknown(self, name: str, last: Last, given: Tensor) -> None:
         """A module without parameters that is not known has given something."""
         assert last.given is not None
         assert last.tensor is not None

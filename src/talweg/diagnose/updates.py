@@ -58,6 +58,8 @@ class Updates:
 
     def end(self) -> None:
         """The step is over."""
+        if not self._held:
+            return
         names = list(self._grads)
         if names:
             grads = [self._grads[name] for name in names]

@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 from torch import nn
 from torch.optim.optimizer import Optimizer
 
-from talweg.core import UserError, choose, whole_number
+from talweg.core import UserError, check_flag, choose, whole_number
+from talweg.diagnose.beside import EVERY
 from talweg.diagnose.findings import DIAGNOSES
 from talweg.diagnose.findings.finding import settled
 from talweg.diagnose.health import Health
-from talweg.diagnose.watching import EVERY, Watch
+from talweg.diagnose.panel import Panel
+from talweg.diagnose.watching import Watch
 
 TIERS = ("light", "full")
 
@@ -22,6 +24,7 @@ def watch(
     tier: str = "light",
     silence: Sequence[str] = (),
     thresholds: Mapping[str, Mapping[str, float]] | None = None,
+    live: bool = False,
 ) -> Watch:
     """Watches a training run: ``with talweg.watch(model, optimizer) as health:`` around any loop.
 
@@ -44,6 +47,8 @@ def watch(
             passes at every fifth measured step.
         silence: Names of findings that are not wanted.
         thresholds: Name of a finding → threshold → another value.
+        live: Whether a panel on the error stream shows the run meanwhile; where that is no
+            terminal, a line for each new finding.
 
     Returns:
         A context manager that gives a `Health`, which grows meanwhile and stays afterwards.
@@ -72,8 +77,11 @@ def watch(
         every = whole_number("every", every)
     if isinstance(silence, str):
         silence = [silence]
-    diagnoses = settled(DIAGNOSES, silence, thresholds or {})
-    watching = Watch(model, Health(diagnoses, every or EVERY, tier), every, tier == "full")
+    check_flag("live", live)
+    health = Health(settled(DIAGNOSES, silence, thresholds or {}), every or EVERY, tier)
+    watching = Watch(model, health, every, tier == "full")
+    if live:
+        watching.panel = Panel(health)
     if optimizer is not None:
         if not isinstance(optimizer, Optimizer):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UserError(

@@ -20,7 +20,7 @@ def plain(model: nn.Module) -> nn.Module:
     True
     """
     while True:
-        inner = getattr(model, "_orig_mod", None)
+        inner = _as_written(model)
         if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
             inner = model.module
         if not isinstance(inner, nn.Module):
@@ -41,7 +41,12 @@ def plain_name(name: str) -> str:
 
 def is_compiled(module: nn.Module) -> bool:
     """Whether a module itself is compiled."""
-    return hasattr(module, "_orig_mod") or own_call(module) is not None
+    return _as_written(module) is not None or own_call(module) is not None
+
+
+def _as_written(module: nn.Module) -> nn.Module | None:
+    """What a module holds that compiles it; not by its attribute, which others may hand on."""
+    return module._modules.get("_orig_mod")  # pyright: ignore[reportPrivateUsage]
 
 
 def own_call(module: nn.Module) -> Callable[..., Any] | None:

@@ -1,23 +1,21 @@
-"""The page: template, parts and scripts put together and written at once."""
+"""The page of a study: template, parts and figures put together and written at once."""
 
-import base64
-import hashlib
-from importlib import resources
 from pathlib import Path
 from string import Template
-
-from plotly.offline import get_plotlyjs
 
 from talweg.core import write_atomically
 from talweg.report import about
 from talweg.report.effects import DECIDING
-from talweg.report.figure import Figure, figure_html, figure_json
+from talweg.report.figure import Figure, figure_html
 from talweg.report.figures import figures
+from talweg.report.frame import framed, part
 from talweg.report.lost import lost_section
 from talweg.report.marks import COLOURS, marks
-from talweg.report.pieces import escape, json_block
+from talweg.report.pieces import escape
 from talweg.report.table import ranking_table
 from talweg.study import Study, views, words
+
+SECTIONS = ("Ranking", "Conclusions", "Figures", "Protocol", "Record")
 
 
 def write(study: Study, path: Path) -> Path:
@@ -48,11 +46,7 @@ def page(study: Study) -> str:
     def put(figure: Figure) -> str:
         return figure_html(figure, looks, labels)
 
-    scripts = {"plotly": get_plotlyjs(), "theme": _file("theme.js"), "report": _file("report.js")}
-    return Template(_file("page.html")).substitute(
-        title=escape(f"{study.record['name']}: talweg report"),
-        policy=_policy(list(scripts.values())),
-        style=_file("style.css"),
+    main = Template(part("page.html")).substitute(
         overline=escape(about.overline(study)),
         headline=about.headline(study),
         banner=about.banner(study),
@@ -69,28 +63,12 @@ def page(study: Study) -> str:
         asked=about.asked(study),
         log=about.log(study),
         surroundings=about.surroundings(study),
-        payload=json_block(
-            {
-                "name": study.record["name"],
-                "figures": [figure_json(figure) for figure in drawn],
-                "quiet": list(labels)[COLOURS:],
-            }
-        ),
-        **scripts,
     )
-
-
-def _policy(scripts: list[str]) -> str:
-    """A content security policy: these scripts alone run, and nothing is fetched from anywhere."""
-    hashes = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-        for text in scripts
+    return framed(
+        f"{study.record['name']}: talweg report",
+        {name.lower(): name for name in SECTIONS},
+        main,
+        study.record["name"],
+        drawn,
+        list(labels)[COLOURS:],
     )
-    return (
-        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _file(name: str) -> str:
-    return resources.files("talweg.report").joinpath(name).read_text(encoding="utf-8")
