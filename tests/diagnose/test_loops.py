@@ -305,6 +305,21 @@ def test_what_others_put_in_backwards_place_stays():
         torch.autograd.backward = real
 
 
+def test_several_losses_that_are_differentiated_at_once():
+    model = mlp()
+    optimizer = adam(model)
+    expected = []
+    with talweg.watch(model, optimizer, every=1) as health:
+        for x, y in batches():
+            optimizer.zero_grad()
+            outputs = model(x)
+            losses = [cross_entropy(outputs, y), outputs.square().mean()]
+            torch.autograd.backward(losses)
+            expected.append(sum(loss.item() for loss in losses))
+            optimizer.step()
+    assert health.losses == pytest.approx(expected)
+
+
 def test_two_threads_that_train_two_models():
     healths: dict[int, Health] = {}
     losses: dict[int, list[float]] = {0: [], 1: []}

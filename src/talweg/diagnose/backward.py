@@ -1,7 +1,7 @@
 """What torch is asked to differentiate while a model is watched."""
 
 import threading
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -58,11 +58,21 @@ def _backward(tensors: Any, grad_tensors: Any = None, *args: Any, **kwargs: Any)
     if found is None or found is not tensors:
         outputs, scaler = tensors, None
     if grad_tensors is None:
-        for loss in outputs if isinstance(outputs, (tuple, list)) else [outputs]:
-            if isinstance(loss, Tensor) and loss.numel() == 1 and loss.requires_grad:
-                for tell in _listeners:
-                    tell(loss, scaler)
+        every = outputs if isinstance(outputs, (tuple, list)) else [outputs]
+        losses = [x for x in every if isinstance(x, Tensor) and x.numel() == 1 and x.requires_grad]
+        loss = _sum(losses)
+        if loss is not None:
+            for tell in _listeners[:]:
+                tell(loss, scaler)
     return _theirs[0](tensors, grad_tensors, *args, **kwargs)
+
+
+def _sum(losses: Sequence[Tensor]) -> Tensor | None:
+    """What is differentiated where there are several: their sum."""
+    if len(losses) < 2 or len({loss.device for loss in losses}) > 1:
+        return losses[0] if losses else None
+    with torch.enable_grad():
+        return torch.stack([loss.reshape(()) for loss in losses]).sum()
 
 
 def is_of(loss: Tensor, own: Collection[int]) -> bool:
@@ -96,3 +106,17 @@ def is_of(loss: Tensor, own: Collection[int]) -> bool:
             return True
         comes_to_others |= isinstance(leaf, nn.Parameter)
     return not comes_to_others
+
+
+def hooked(model: nn.Module) -> str:
+    """Why a model's loss is not to be differentiated more often than the loop does it.
+
+    Returns:
+        Empty if nothing is against it, as far as can be seen.
+    """
+    for module in model.modules():
+        if module._backward_hooks or module._backward_pre_hooks:  # pyright: ignore[reportPrivateUsage]
+            return "hooks of the model's modules would be called more often"
+    if any(value._backward_hooks for value in model.parameters()):
+        return "hooks of the model's parameters would be called more often"
+    return ""

@@ -49,7 +49,7 @@ def beginning(
     >>> [layer.name for layer in found.layers], [site.module for site in found.sites]
     (['0', '2'], ['1'])
     """
-    taking, failed = Taking(is_full=False), list[Exception]()
+    taking, failed = Taking(), list[Exception]()
     trace = Trace(module.train(), taking, failed.append)
     trace.attach()
     try:

@@ -23,7 +23,6 @@ class Measured:
 
     Args:
         model: The model.
-        is_full: Whether the costly measurements are made too.
         fail: Told if it cannot be done.
 
     Attributes:
@@ -35,13 +34,13 @@ class Measured:
         updates: Sees its weights.
     """
 
-    def __init__(self, model: nn.Module, is_full: bool, fail: Callable[[Exception], None]) -> None:
+    def __init__(self, model: nn.Module, fail: Callable[[Exception], None]) -> None:
         self.is_on = False
         self.is_probed = False
         self.is_hidden = False
         self._model = model
         self._inner = plain(model)
-        self.taking = Taking(is_full)
+        self.taking = Taking()
         self.trace = Trace(self._inner, self.taking, fail)
         self.updates = Updates(self.taking)
         self._weights: dict[str, Tensor] = {}

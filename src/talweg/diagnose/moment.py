@@ -102,6 +102,7 @@ class Past:
         least_loss: The least one at a measured step before.
         highest_lr: The highest rate so far.
         last_lr: The rate at the measured step before.
+        full: The last two moments at which the costly measurements were made too.
     """
 
     def __init__(self, setting: Setting) -> None:
@@ -114,6 +115,7 @@ class Past:
         self.least_loss = math.inf
         self.highest_lr = 0.0
         self.last_lr: float | None = None
+        self.full: list[Moment] = []
 
     def add(self, moment: Moment) -> None:
         """Goes on to the next measured step."""
@@ -122,6 +124,8 @@ class Past:
         self.last_lr = self.last_lr if lr is None else lr
         self.before, self.now = self.now, moment
         loss, lr = moment.one("loss"), moment.one("lr")
+        if moment.of("edge") or moment.of("bound"):
+            self.full = [*self.full[-1:], moment]
         if loss is not None:
             self.count += 1
             self.first_loss = loss if self.count == 1 else self.first_loss

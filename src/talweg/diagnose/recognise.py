@@ -146,3 +146,20 @@ def _is_plain(value: Tensor, or_batched: bool) -> bool:
         return False
     is_wrapped = getattr(functorch, "is_functorch_wrapped_tensor", None)
     return or_batched or is_wrapped is None or not is_wrapped(value)
+
+
+def batch_size(given: object) -> int:
+    """How many samples a model was given; 0 if that is not known.
+
+    >>> import torch
+    >>> batch_size(((), {"ids": torch.ones(5, 2).int()}))
+    5
+    """
+    if isinstance(given, Tensor):
+        return len(given) if given.dim() else 0
+    inside: Any = ()
+    if isinstance(given, Mapping):
+        inside = cast(Mapping[object, object], given).values()
+    elif isinstance(given, (tuple, list)):
+        inside = cast(list[object], given)
+    return next((size for each in inside if (size := batch_size(each))), 0)

@@ -3,11 +3,12 @@
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn.parameter import is_lazy
+from torch.optim.optimizer import Optimizer
 
 from talweg.diagnose.measures import OF_ACTIVITY, OF_STEP, Activity, OfActivity, Step
 
@@ -18,6 +19,7 @@ BACKWARD = "backward norm"
 
 Values: TypeAlias = dict[str, dict[str, float]]
 """Measure → layer → value."""
+Name = TypeVar("Name", str, int)
 
 
 class Taking:
@@ -25,34 +27,34 @@ class Taking:
 
     Nothing is read from its device before `finish`, so that nobody waits for it earlier.
 
-    Args:
-        is_full: Whether those of the full tier are taken too.
-
     Attributes:
         grad: The gradient that was told first of the step: in what the last layer gave.
+        is_full: Whether those of the full tier are taken too.
+        is_deaf: Whether gradients are not taken: those that the loop did not ask for.
     """
 
-    def __init__(self, is_full: bool) -> None:
-        self._of_activity = [
-            each for each in OF_ACTIVITY.values() if is_full or each.tier != "full"
-        ]
-        self._of_step = [each for each in OF_STEP.values() if is_full or each.tier != "full"]
+    def __init__(self) -> None:
         self._passes: dict[tuple[OfActivity, str], list[Tensor]] = {}
         self._windows: dict[tuple[OfActivity, str], deque[list[Tensor]]] = {}
         self._norms: dict[str, list[Tensor]] = {}
         self._ready: list[tuple[str, Sequence[str], Tensor]] = []
         self.grad: Tensor | None = None
+        self.is_full = False
+        self.is_deaf = False
 
     def activity(self, layer: str, activity: Activity) -> None:
         """Takes what a layer's units gave in a forward pass."""
-        for measure in self._of_activity:
-            taken = measure.take(activity)
+        for measure in OF_ACTIVITY.values():
+            taken = measure.take(activity) if self.is_full or measure.tier != "full" else None
             if taken is not None:
                 self._passes.setdefault((measure, layer), []).append(taken)
 
     def backward(self, layer: str, grad: Tensor) -> None:
         """Takes the loss's gradient in a layer's outputs."""
-        norm = torch.linalg.vector_norm(grad, dtype=torch.float32)
+        if self.is_deaf:
+            return
+        dtype = torch.float64 if grad.dtype == torch.float64 else torch.float32
+        norm = torch.linalg.vector_norm(grad, dtype=dtype)
         self._norms.setdefault(layer, []).append(norm)
         self.grad = grad if self.grad is None else self.grad
 
@@ -62,7 +64,11 @@ class Taking:
 
     def step(self, names: Sequence[str], step: Step) -> None:
         """Takes what an update did to the weights of these names."""
-        self._ready += [(each.name, names, each.take(step)) for each in self._of_step]
+        self._ready += [
+            (each.name, names, each.take(step))
+            for each in OF_STEP.values()
+            if self.is_full or each.tier != "full"
+        ]
 
     def finish(self) -> Values:
         """All numbers of the step."""
@@ -119,6 +125,25 @@ def whole(value: Tensor) -> Tensor:
     if type(own) is not Tensor and hasattr(own, "to_local"):
         own = own.to_local()  # pyright: ignore[reportAttributeAccessIssue]
     return own.to_dense() if own.is_sparse else own
+
+
+def gradients(optimizer: Optimizer, named: Mapping[Name, Tensor]) -> dict[Name, Tensor]:
+    """The gradients that an optimizer is about to use, by name, as they are without a scale.
+
+    Args:
+        optimizer: It holds some of the parameters.
+        named: Parameters by name.
+    """
+    own = {id(value) for group in optimizer.param_groups for value in group["params"]}
+    found = {
+        name: whole(value.grad)
+        for name, value in named.items()
+        if id(value) in own and value.grad is not None
+    }
+    scale = getattr(optimizer, "grad_scale", None)
+    if isinstance(scale, Tensor):
+        found = {name: grad / scale.to(grad.device) for name, grad in found.items()}
+    return found
 
 
 def named_weights(named: Mapping[str, Tensor], root: str) -> dict[str, Tensor]:

@@ -43,8 +43,11 @@ def watch(
             make their own (Lightning, Transformers).
         every: Steps from one measured step to the next; None for 20, and from step 10,000 on 200,
             and so on.
-        tier: ``"light"``, or ``"full"`` with curvature and gradient noise, which take a few more
-            passes at every fifth measured step.
+        tier: ``"light"``, or ``"full"`` with curvature, gradient noise and bounds, which take a few
+            more passes at the first measured step from every 50th on (and from step 10,000 on
+            every 500th, and so on), and for a moment the memory of two more steps. The loss is
+            then differentiated more often than the loop does it, which only hooks on its tensors
+            can tell; see `Full`.
         silence: Names of findings that are not wanted.
         thresholds: Name of a finding → threshold → another value.
         live: Whether a panel on the error stream shows the run meanwhile; where that is no

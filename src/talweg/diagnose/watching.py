@@ -4,7 +4,7 @@ import inspect
 import math
 import time
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
@@ -21,6 +21,7 @@ from talweg.diagnose.backward import listening
 from talweg.diagnose.beside import beside, cadence, caller
 from talweg.diagnose.calls import Calls
 from talweg.diagnose.finite import Origin
+from talweg.diagnose.full import Full
 from talweg.diagnose.graph import Graph, Leaps
 from talweg.diagnose.health import Health
 from talweg.diagnose.heard import Heard
@@ -29,7 +30,7 @@ from talweg.diagnose.moment import WHOLE, Moment
 from talweg.diagnose.rounds import Rounds, bare
 from talweg.diagnose.taking import read
 from talweg.diagnose.updates import closure_in
-from talweg.diagnose.wrappers import plain
+from talweg.diagnose.wrappers import is_compiled, plain
 
 HIDDEN = "no layer was seen: the model is not called, or within a function that is compiled"
 NO_STEP = "no step of an optimizer of this model was seen; one that is compiled is not"
@@ -57,7 +58,11 @@ class Watch:
         self._model = model
         self._health = health
         self._every = every
-        self._measured = Measured(model, is_full, self.give_up)
+        self._measured = Measured(model, self.give_up)
+        self._full: Full | None = None
+        if is_full:
+            compiled = any(is_compiled(module) for module in model.modules())
+            self._full = Full(plain(model), compiled, self._measured.taking, health.notes)
         self._graph, self._leaps = Graph(plain(model)), Leaps()
         self._rounds = Rounds(model)
         self._heard = Heard(self._rounds)
@@ -145,6 +150,8 @@ class Watch:
             self._measured.begin()
             if self._measured.is_hidden and HIDDEN not in self._health.notes:
                 self._health.notes.append(HIDDEN)
+        if self._full is not None:
+            self._full.prepare(self._steps, is_measured, self._next)
 
     @beside
     def _backward(self, loss: Tensor, scaler: GradScaler | None) -> None:
@@ -160,6 +167,9 @@ class Watch:
                 is_leap = self._leaps.is_one(number)
             else:
                 self._find_origin()
+        if self._full is not None:
+            with self._looking():
+                self._full.backward(loss, self.optimizer, self._calls.last[-1:])
         if self._measured.is_on or is_leap:
             self._graph.follow(loss, is_needed=is_leap)
         if self._measured.is_on:
@@ -203,6 +213,8 @@ class Watch:
             self._is_void = isinstance(found, Tensor) and bool(found > 0)
             if not self._is_void:
                 self._measured.before(optimizer, has_closure)
+        if self._full is not None and not has_closure and not self._rounds.stepped:
+            self._full.before_step(self._steps, optimizer)
         if not has_closure:
             self._close_ears(is_last=False)
 
@@ -252,20 +264,21 @@ class Watch:
         losses = self._heard.last
         self._unread.append(self._heard.total())
         if self._measured.is_on:
-            self._close(losses[0] if len(losses) == 1 else None)
+            self._close(losses)
         elif values := self._graph.finish():
             self._health.add(Moment(self._steps, values))
         self._steps += 1
         self._rounds.next()
         self._prepare()
 
-    def _close(self, loss: Tensor | None) -> None:
+    def _close(self, losses: Sequence[Tensor]) -> None:
         """Ends a measured step.
 
         Args:
-            loss: Its loss, if it is one.
+            losses: What it was made of.
         """
         optimizer = self._rounds.stepped[0]
+        loss = losses[0] if len(losses) == 1 else None
         values = self._graph.finish()
         values |= self._measured.finish(optimizer, self._heard.scaler, loss)
         self._health.setting = self._measured.setting(self._health.setting, optimizer)
@@ -273,6 +286,8 @@ class Watch:
         if known:
             values["loss"] = {WHOLE: sum(known) / len(known)}
         self._origin.of_gradients(values)
+        if self._full is not None:
+            self._full.finish(values, self._health, optimizer, len(losses))
         self._health.add(Moment(self._steps, values))
         self._calls.forget()
         self._tell_time()

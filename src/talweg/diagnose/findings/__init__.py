@@ -17,6 +17,7 @@ from talweg.diagnose.findings.finding import (
     settled,
 )
 from talweg.diagnose.findings.linear import NoActivation
+from talweg.diagnose.findings.noisy import Noisy
 from talweg.diagnose.findings.not_finite import NotFinite
 from talweg.diagnose.findings.off_centre import OffCentre
 from talweg.diagnose.findings.saturated import Saturated
@@ -38,6 +39,7 @@ for _each in (
     WrongStart(),
     NoActivation(),
     OffCentre(),
+    Noisy(),
 ):
     DIAGNOSES.add(_each.name, _each)
 
@@ -50,6 +52,7 @@ __all__ = [
     "Exploding",
     "Finding",
     "NoActivation",
+    "Noisy",
     "NotFinite",
     "OffCentre",
     "Saturated",

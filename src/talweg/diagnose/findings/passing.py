@@ -28,9 +28,9 @@ class Way:
     a_layer: float
     is_in_time: bool = False
 
-    def words(self, verb: str) -> str:
+    def words(self, verb: str, limit: str = "") -> str:
         """Where it goes along and by how much it changes, as in ``"the gradient falls by …"``."""
-        where = "time step" if self.is_in_time else f"layer from {self.last} on"
+        where = "time step" if self.is_in_time else f"layer{limit} from {self.last} on"
         return f"the gradient {verb} by {self.a_layer:.2g} a {where}"
 
 

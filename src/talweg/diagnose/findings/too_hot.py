@@ -1,8 +1,8 @@
 """A learning rate that is too large."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from statistics import median
 
 from talweg.diagnose.findings.finding import Diagnosis, Sign
@@ -27,7 +27,9 @@ class TooHot(Diagnosis):
         thrown: The same of a single step, where the loss is stuck after it.
         grown: How many times as large a weight became since the step measured before, at least,
             where the loss is stuck after it.
-        edge: How many times 2/λmax, or what takes its place for the rule, the rate must be.
+        edge: How many times 2/λmax, or what takes its place for the rule, the rate must be for a
+            note. Training hovers about the edge by itself, and that of a batch is lower.
+        far: How many times that it must be for a problem, where the loss is not above its start.
 
     Losses are means over the steps since the one measured before. In healthy runs of
     ``benchmarks/findings.py`` these are 1.6 times the first one at most, 1.4 times twice in
@@ -48,6 +50,7 @@ class TooHot(Diagnosis):
     thrown: float = 0.3
     grown: float = 2.0
     edge: float = 1.5
+    far: float = 10.0
 
     name = "learning rate too large"
     meaning = (
@@ -73,7 +76,9 @@ class TooHot(Diagnosis):
             median(moment.of("update ratio").values() or [0.0])
             for moment in (past.now, past.before)
         )
-        rate = "" if lr is None else f"at a rate of {lr:.3g} "
+        above = above_edge(past)
+        edge = f"{above.text}; " * (above.times > 1)
+        rate = edge + ("" if lr is None else f"at a rate of {lr:.3g} ")
         least, gained = past.least_loss, first - past.least_loss
         was_above = (past.before.one("loss") or 0.0) > first + (self.rose - 1) * abs(first)
         if not math.isfinite(now) or now > first + (self.rise - 1) * abs(first):
@@ -81,7 +86,7 @@ class TooHot(Diagnosis):
             yield Sign(
                 WHOLE,
                 f"{rate}the loss is {now:.3g}, and was {first:.3g} at the start",
-                {"loss": now, "first loss": first, "threshold": self.rise},
+                {"loss": now, "first loss": first, "threshold": self.rise, **above.evidence},
                 is_certain=is_lost or far or gained >= self.at_once_gained * abs(first),
             )
             return
@@ -123,3 +128,43 @@ class TooHot(Diagnosis):
                 f"{rate}a step moves weights by {moved:.2g} of their size",
                 {"update ratio": moved, "threshold": self.moved},
             )
+            return
+        if past.count > 1 and above.is_seen_twice and above.times >= self.edge:
+            evidence = {**above.evidence, "threshold": self.edge, "loss": now}
+            is_clear = above.times >= self.far or now > first
+            yield Sign(WHOLE, above.text, evidence, "problem" if is_clear else "note")
+
+
+@dataclass(frozen=True)
+class Above:
+    """How far a rate is above the stability edge.
+
+    Attributes:
+        times: The rate, as a multiple of the edge: of the larger one of two in a row; 0
+            where that is not known.
+        is_seen_twice: Whether two are known, of measurements in a row.
+        text: The same in words.
+        evidence: The same in numbers.
+    """
+
+    times: float = 0.0
+    is_seen_twice: bool = False
+    text: str = ""
+    evidence: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+def above_edge(past: Past) -> Above:
+    """How far the rate is above the edge: by twice in a row, as training itself hovers there."""
+    lr, rule = past.last_lr if past.now.one("lr") is None else past.now.one("lr"), past.setting.rule
+    measured = [
+        (edge, sharpness * (moment.one("clipped") or 1.0))
+        for moment in past.full
+        if (edge := moment.one("edge")) and (sharpness := moment.one("sharpness"))
+    ]
+    if lr is None or rule is None or not measured:
+        return Above()
+    edge, sharpness = max(measured)
+    of = "the preconditioned λmax" if rule.is_adaptive else "λmax"
+    text = f"{rule.name} at {lr:.3g}: above {edge * sharpness:.3g}/{of} = {edge:.3g}"
+    evidence = {"lr": lr, "edge": edge, "sharpness": sharpness}
+    return Above(lr / edge, len(measured) > 1, text, evidence)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from talweg.diagnose.findings.finding import Diagnosis, Sign
-from talweg.diagnose.findings.passing import ways
+from talweg.diagnose.findings.finding import Diagnosis, Sign, geometric
+from talweg.diagnose.findings.passing import Way, ways
 from talweg.diagnose.moment import Past
 
 
@@ -57,10 +57,28 @@ class Vanishing(Diagnosis):
             total = self.total_in_time if way.is_in_time else self.total
             each = self.a_step if way.is_in_time or is_little else self.a_layer
             if way.total <= total and way.a_layer <= each:
+                most = None if way.is_in_time else bound_a_layer(past, way)
+                limit = "" if most is None else f" (at most {most:.2g} with these weights)"
                 yield Sign(
                     way.first,
-                    f"{way.words('falls')}: {way.total:.1g} of it arrives",
+                    f"{way.words('falls', limit)}: {way.total:.1g} of it arrives",
                     {"a layer": way.a_layer, "total": way.total, "threshold a layer": each}
-                    | {"threshold total": total},
+                    | {"threshold total": total}
+                    | ({} if most is None else {"bound a layer": most}),
                     is_certain=is_little,
                 )
+
+
+def bound_a_layer(past: Past, way: Way) -> float | None:
+    """What each layer on a gradient's way lets through at most, on the geometric mean.
+
+    None where the bound of a layer is not measured.
+    """
+    names = [layer.name for layer in past.setting.layers if layer.weight]
+    if not past.full or way.first not in names or way.last not in names:
+        return None
+    measured = past.full[-1].of("bound")
+    bounds = [
+        measured.get(name, 0.0) for name in names[names.index(way.first) : names.index(way.last)]
+    ]
+    return geometric(bounds) if bounds and min(bounds) > 0 else None

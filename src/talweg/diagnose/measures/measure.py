@@ -126,6 +126,17 @@ def root_mean_squares(values: Sequence[Tensor]) -> Tensor:
     >>> root_mean_squares([torch.tensor([3.0, 4.0]), torch.tensor([[2.0]])])
     tensor([3.5355, 2.0000])
     """
-    norms = torch._foreach_norm(list(values), dtype=torch.float32)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
     scales = [max(value.numel(), 1) ** -0.5 for value in values]
-    return torch.stack(norms) * torch.tensor(scales).to(norms[0].device)
+    found = norms(values)
+    return found * torch.tensor(scales).to(found)
+
+
+def norms(values: Sequence[Tensor]) -> Tensor:
+    """The Euclidean norm of each tensor, ``[tensor]``, in single precision at least.
+
+    >>> norms([torch.tensor([3.0, 4.0]), torch.tensor([[2.0]]).bfloat16()])
+    tensor([5., 2.])
+    """
+    is_double = any(value.dtype == torch.float64 for value in values)
+    dtype = torch.float64 if is_double else torch.float32
+    return torch.stack(torch._foreach_norm(list(values), dtype=dtype))  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
