@@ -84,6 +84,6 @@ def test_findings_are_listed_with_all_thresholds(run):
     code, out, _ = run("list", "findings")
     assert code == 0
     for name, diagnosis in DIAGNOSES.items():
-        (line,) = [line for line in out.splitlines() if line.startswith(name)]
+        assert len([line for line in out.splitlines() if line.startswith(name)]) == 1
         for field in fields(diagnosis):
-            assert f"{field.name}={getattr(diagnosis, field.name)}" in line
+            assert f"{field.name}={getattr(diagnosis, field.name)}" in out

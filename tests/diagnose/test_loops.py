@@ -36,7 +36,7 @@ def trained(
 
 
 def of(health: Health, measure: str) -> list[dict[str, float]]:
-    return [dict(moment.of(measure)) for moment in health.moments]
+    return [dict(moment.of(measure)) for moment in health.moments if moment.of("lr")]
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

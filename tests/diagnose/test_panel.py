@@ -171,7 +171,7 @@ def test_where_there_is_no_terminal_each_new_finding_is_a_line(capsys):
     assert out == ""
     lines = told.splitlines()
     assert len(lines) == len(found.findings) > 1
-    start = "talweg.watch: step 20: problem: vanishing gradient: 0: the gradient falls by 0.1"
+    start = "talweg.watch: step 0: problem: vanishing gradient: 0: the gradient falls by 0.1"
     assert lines[0].startswith(start)
 
 

@@ -96,12 +96,15 @@ def is_of(loss: Tensor, own: Collection[int]) -> bool:
         node = todo.pop()
         if node in seen:
             continue
-        seen.add(node)
+        before = node.next_functions
+        if before:
+            seen.add(node)
+            todo += [each for each, _ in before]
+            continue
         leaf = getattr(node, "variable", None)
         if id(leaf) in own:
             return True
         comes_to_others |= isinstance(leaf, nn.Parameter)
-        todo += [before for before, _ in node.next_functions]
     return not comes_to_others
 
 

@@ -36,6 +36,7 @@ class Calls:
         self.kept: list[Call] = []
         self._calls: deque[Call] = deque(maxlen=FEW)
         self._of_parts = ExitStack()
+        self._has_parts = False
         self._closing = ExitStack()
 
     def attach(self) -> None:
@@ -45,6 +46,7 @@ class Calls:
         if self._model is inner and not is_compiled(inner):
             for part in _parts(inner):
                 self._of_parts.callback(on_call(part, self._note).remove)
+                self._has_parts = True
 
     def detach(self) -> None:
         """Remembers none any more."""
@@ -57,8 +59,6 @@ class Calls:
         """They are over: a loss was differentiated that was made of them."""
         if not self._calls and not self.kept:
             return
-        if self._is_whole:
-            self._of_parts.close()
         self.kept = []
         self._calls.clear()
 
@@ -85,6 +85,9 @@ class Calls:
     def _note(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         is_learned = self._model.training and torch.is_grad_enabled()
         if is_learned and not self._is_beside() and not torch.compiler.is_compiling():
+            if self._has_parts and module is self._model:
+                self._of_parts.close()
+                self._has_parts = False
             self._calls.append((module, args, kwargs))
 
 

@@ -1,5 +1,6 @@
 """What a diagnosis is made from: the layers of a model, the rule, and what was measured when."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -94,9 +95,11 @@ class Past:
     Attributes:
         setting: As given; it may be replaced as more becomes known.
         now: The last measured step.
+        before: The one before that.
         count: Measured steps with a loss.
         first_loss: The first loss.
-        last_loss: The loss at the measured step before.
+        early_loss: The loss at the second measured step: the mean of the first few.
+        least_loss: The least one at a measured step before.
         highest_lr: The highest rate so far.
         last_lr: The rate at the measured step before.
         full: The last two moments at which the costly measurements were made too.
@@ -105,9 +108,11 @@ class Past:
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
         self.now = Moment(0)
+        self.before = Moment(0)
         self.count = 0
         self.first_loss: float | None = None
-        self.last_loss: float | None = None
+        self.early_loss: float | None = None
+        self.least_loss = math.inf
         self.highest_lr = 0.0
         self.last_lr: float | None = None
         self.full: list[Moment] = []
@@ -115,13 +120,14 @@ class Past:
     def add(self, moment: Moment) -> None:
         """Goes on to the next measured step."""
         loss, lr = self.now.one("loss"), self.now.one("lr")
-        self.last_loss = self.last_loss if loss is None else loss
+        self.least_loss = min(self.least_loss, math.inf if loss is None else loss)
         self.last_lr = self.last_lr if lr is None else lr
-        self.now = moment
+        self.before, self.now = self.now, moment
         loss, lr = moment.one("loss"), moment.one("lr")
         if moment.of("edge") or moment.of("bound"):
             self.full = [*self.full[-1:], moment]
         if loss is not None:
             self.count += 1
-            self.first_loss = loss if self.first_loss is None else self.first_loss
+            self.first_loss = loss if self.count == 1 else self.first_loss
+            self.early_loss = loss if self.count == 2 else self.early_loss
         self.highest_lr = max(self.highest_lr, lr or 0.0)

@@ -107,6 +107,11 @@ def first_tensor(value: object, *, or_batched: bool = False) -> Tensor | None:
     >>> first_tensor((None, {"mask": torch.ones(1).bool(), "x": torch.ones(2)}))
     tensor([1., 1.])
     """
+    first: Any = value
+    while type(first) is tuple and first:
+        first = first[0]
+    if type(first) is Tensor and first.is_floating_point() and _is_plain(first, or_batched):
+        return first
     return next(tensors(value, or_batched=or_batched), None)
 
 

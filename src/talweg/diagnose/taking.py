@@ -2,6 +2,7 @@
 
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import TypeAlias, TypeVar
 
 import torch
@@ -96,15 +97,17 @@ def _norm(parts: Sequence[Tensor]) -> Tensor:
 
 def read(values: Sequence[Tensor]) -> list[float]:
     """All numbers of some tensors in order, waiting for each device once."""
-    found: list[list[float]] = [[] for _ in values]
     by_device: defaultdict[torch.device, list[int]] = defaultdict(list)
     for place, value in enumerate(values):
         by_device[value.device].append(place)
+    if len(by_device) < 2:
+        flat = [value if value.dim() < 2 else value.reshape(-1) for value in values]
+        return torch.hstack(flat).tolist() if flat else []
+    found: list[list[float]] = [[] for _ in values]
     for places in by_device.values():
-        flat = [values[place].reshape(-1) for place in places]
-        numbers = iter(torch.cat(flat).tolist())
-        for place, part in zip(places, flat, strict=True):
-            found[place] = [next(numbers) for _ in range(len(part))]
+        numbers = iter(read([values[place] for place in places]))
+        for place in places:
+            found[place] = list(islice(numbers, values[place].numel()))
     return [number for numbers in found for number in numbers]
 
 

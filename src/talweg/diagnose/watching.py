@@ -22,6 +22,7 @@ from talweg.diagnose.beside import beside, cadence, caller
 from talweg.diagnose.calls import Calls
 from talweg.diagnose.finite import Origin
 from talweg.diagnose.full import Full
+from talweg.diagnose.graph import Graph, Leaps
 from talweg.diagnose.health import Health
 from talweg.diagnose.heard import Heard
 from talweg.diagnose.measured import Measured
@@ -62,6 +63,7 @@ class Watch:
         if is_full:
             compiled = any(is_compiled(module) for module in model.modules())
             self._full = Full(plain(model), compiled, self._measured.taking, health.notes)
+        self._graph, self._leaps = Graph(plain(model)), Leaps()
         self._rounds = Rounds(model)
         self._heard = Heard(self._rounds)
         self._calls = Calls(model, lambda: self._is_beside)
@@ -158,11 +160,18 @@ class Watch:
         value = self._heard.note(loss, scaler, self._measured.is_on)
         if value is None:
             return
-        if value.device.type == "cpu" and self._origin.is_open and not math.isfinite(value):
-            self._find_origin()
+        is_leap = False
+        if value.device.type == "cpu" and self._origin.is_open:
+            number = float(value)
+            if math.isfinite(number):
+                is_leap = self._leaps.is_one(number)
+            else:
+                self._find_origin()
         if self._full is not None:
             with self._looking():
                 self._full.backward(loss, self.optimizer, self._calls.last[-1:])
+        if self._measured.is_on or is_leap:
+            self._graph.follow(loss, is_needed=is_leap)
         if self._measured.is_on:
             self._calls.keep()
         else:
@@ -256,6 +265,8 @@ class Watch:
         self._unread.append(self._heard.total())
         if self._measured.is_on:
             self._close(losses)
+        elif values := self._graph.finish():
+            self._health.add(Moment(self._steps, values))
         self._steps += 1
         self._rounds.next()
         self._prepare()
@@ -268,7 +279,8 @@ class Watch:
         """
         optimizer = self._rounds.stepped[0]
         loss = losses[0] if len(losses) == 1 else None
-        values = self._measured.finish(optimizer, self._heard.scaler, loss)
+        values = self._graph.finish()
+        values |= self._measured.finish(optimizer, self._heard.scaler, loss)
         self._health.setting = self._measured.setting(self._health.setting, optimizer)
         known = [value for value in self._read_losses() if not math.isnan(value)]
         if known:

@@ -34,6 +34,8 @@ def plain_name(name: str) -> str:
     >>> plain_name("net._orig_mod.0.weight")
     'net.0.weight'
     """
+    if not any(wrapper in name for wrapper in WRAPPERS):
+        return name
     return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
 

@@ -38,6 +38,8 @@ class Dead(Diagnosis):
 
     def signs(self, past: Past) -> Iterator[Sign]:
         """See `Diagnosis.signs`."""
+        if past.now.step == 0:  # of a single step: it is measured over two
+            return
         for name, share in past.now.of("dead").items():
             if share >= self.some:
                 layer = past.setting.layer(name)

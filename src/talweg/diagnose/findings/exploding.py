@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from talweg.diagnose.findings.finding import Diagnosis, Sign
-from talweg.diagnose.findings.passing import passing
+from talweg.diagnose.findings.passing import ways
 from talweg.diagnose.moment import Past
 
 
@@ -14,14 +14,19 @@ class Exploding(Diagnosis):
 
     Args:
         total: By how much it has grown at the first layer, at least.
-        a_layer: By how much each layer multiplies it on the mean, at least.
+        a_layer: By how much each layer, or time step, multiplies it on the mean, at least.
+        at_once: By how much it has grown at least, for it to be told without waiting whether it
+            persists; so it is too if numbers that are not finite follow.
+
+    Thresholds lie between the healthy and the planted runs of ``benchmarks/findings.py``.
 
     Source: Pascanu, Mikolov & Bengio, "On the difficulty of training recurrent neural networks"
     (2013), section 2.
     """
 
-    total: float = 30.0
-    a_layer: float = 1.5
+    total: float = 50.0
+    a_layer: float = 1.3
+    at_once: float = 1e3
 
     name = "exploding gradient"
     meaning = (
@@ -34,21 +39,17 @@ class Exploding(Diagnosis):
         "nn.init.kaiming_normal_(layer.weight), or xavier_normal_ with the activation's gain",
         "nn.BatchNorm1d or nn.LayerNorm between the layers",
     )
-    needs = ("backward norm", "gradient rms")
+    needs = ("backward norm", "gradient rms", "not finite")
 
     def signs(self, past: Past) -> Iterator[Sign]:
         """See `Diagnosis.signs`."""
-        way = passing(past.now, past.setting)
-        if way is None or not way.a_layer >= self.a_layer or not way.total >= self.total:
-            return
-        yield Sign(
-            way.first,
-            f"the gradient grows by {way.a_layer:.2g} a layer from {way.last} on, "
-            f"{way.total:.2g} times in all",
-            {
-                "a layer": way.a_layer,
-                "total": way.total,
-                "threshold a layer": self.a_layer,
-                "threshold total": self.total,
-            },
-        )
+        is_end = bool(past.now.of("not finite"))
+        for way in ways(past.before if is_end else past.now, past.setting):
+            if way.total >= self.total and way.a_layer >= self.a_layer:
+                yield Sign(
+                    way.first,
+                    f"{way.words('grows')}, {way.total:.2g} times in all",
+                    {"a layer": way.a_layer, "total": way.total, "threshold a layer": self.a_layer}
+                    | {"threshold total": self.total},
+                    is_certain=is_end or way.total >= self.at_once,
+                )

@@ -13,11 +13,13 @@ class OffCentre(Diagnosis):
 
     Args:
         deviations: How many standard deviations their mean lies from 0, at least.
+        at_once: How many, at least, for it to be told without waiting whether it persists.
 
     Source: LeCun, Bottou, Orr & Müller, "Efficient BackProp" (1998), section 4.3.
     """
 
     deviations: float = 1.5
+    at_once: float = 5.0
 
     name = "off-centre"
     meaning = (
@@ -42,4 +44,5 @@ class OffCentre(Diagnosis):
                     f"its outputs' mean lies {off:.1f} standard deviations from 0",
                     {"off-centre": off, "threshold": self.deviations},
                     "warning",
+                    is_certain=off >= self.at_once,
                 )

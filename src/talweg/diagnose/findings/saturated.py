@@ -14,6 +14,10 @@ class Saturated(Diagnosis):
     Args:
         share: The share of a layer's outputs from which on it is a problem.
         some: The share from which on it is worth a warning.
+        learned: The share of the first loss at which, or under which, units saturate because the
+            model has become sure of what it learned.
+        share_learned: The share of outputs from which on it is a problem then: nets that train well
+            reach 0.73 in ``benchmarks/findings.py``.
 
     Source: Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural
     networks" (2010), section 3.
@@ -21,6 +25,8 @@ class Saturated(Diagnosis):
 
     share: float = 0.5
     some: float = 0.3
+    learned: float = 0.25
+    share_learned: float = 0.8
 
     name = "saturation"
     meaning = (
@@ -37,6 +43,9 @@ class Saturated(Diagnosis):
 
     def signs(self, past: Past) -> Iterator[Sign]:
         """See `Diagnosis.signs`."""
+        loss, first = past.now.one("loss"), past.first_loss
+        has_learned = loss is not None and first is not None and loss <= self.learned * first
+        limit = self.share_learned if has_learned else self.share
         for name, share in past.now.of("saturated").items():
             if share >= self.some:
                 layer = past.setting.layer(name)
@@ -44,6 +53,6 @@ class Saturated(Diagnosis):
                 yield Sign(
                     name,
                     f"{100 * share:.0f}% of its {kind}outputs are saturated",
-                    {"saturated": share, "threshold": self.share},
-                    "problem" if share >= self.share else "warning",
+                    {"saturated": share, "threshold": limit},
+                    "problem" if share >= limit else "warning",
                 )

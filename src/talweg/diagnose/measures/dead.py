@@ -1,6 +1,7 @@
 """Dead units."""
 
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -24,7 +25,8 @@ def gave(activity: Activity) -> Tensor | None:
 
 def dead(seen: Sequence[Tensor]) -> Tensor:
     """The share of units that gave nothing but 0 in all passes."""
-    return 1 - torch.stack(list(seen)).any(0).float().mean()
+    alive = reduce(torch.logical_or, seen)
+    return 1 - alive.sum() / alive.numel()
 
 
 DEAD = OfActivity(

@@ -11,6 +11,9 @@ from torch import Tensor
 Tier: TypeAlias = Literal["light", "full"]
 """How much is measured: ``"full"`` has all of ``"light"`` and what costs more."""
 
+SMALL = 2**16
+"""Values of which a copy costs less than the arithmetic that spares it."""
+
 
 @dataclass(frozen=True)
 class Activity:
@@ -36,6 +39,8 @@ class Activity:
         """Standard deviation and mean over samples, places and units."""
         values = self.values if self.values.dtype == torch.float64 else self.values.float()
         mean = values.mean()
+        if values.numel() <= SMALL:
+            return torch.linalg.vector_norm(values - mean) * values.numel() ** -0.5, mean
         square = torch.linalg.vector_norm(values).square() / values.numel()
         return (square - mean.square()).clamp(min=0).sqrt(), mean
 

@@ -1,0 +1,176 @@
+"""What `talweg.watch` costs: the same loops with and without it, in turn.
+
+    python benchmarks/watch.py [--rounds 7] [--json FILE]
+
+Process time of one thread, so that what else runs on the machine weighs little. A figure is the
+median over rounds of the ratio of a watched loop to the unwatched one of the same round; the order
+within a round is drawn.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from run import provenance
+from runs import samples
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+import talweg
+
+WAYS: dict[str, dict[str, Any] | None] = {
+    "unwatched": None,
+    "light": {},
+    "full, every 50": {"tier": "full", "every": 50},
+}
+"""What `talweg.watch` is given; None where it is left out."""
+LIMITS = {
+    ("ResNet-18", "light"): 1.05,
+    ("ResNet-18", "full, every 50"): 1.25,
+    ("digits MLP", "light"): 1.15,
+    ("digits MLP", "full, every 50"): 1.25,
+}
+
+
+class Residual(nn.Module):
+    """Two 3×3 convolutions beside a path around them."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+        self.around = nn.Sequential()
+        if stride != 1 or inputs != outputs:
+            self.around = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+        self.end = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[batch, inputs, height, width]`` → ``[batch, outputs, …]``."""
+        return self.end(self.body(x) + self.around(x))
+
+
+def resnet() -> nn.Module:
+    """ResNet-18 for images of 32×32 pixels."""
+    blocks: list[nn.Module] = []
+    inputs = 64
+    for stage, channels in enumerate((64, 128, 256, 512)):
+        for block in range(2):
+            blocks.append(Residual(inputs, channels, 2 if stage and not block else 1))
+            inputs = channels
+    stem = [nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU()]
+    return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 10))
+
+
+def perceptron() -> nn.Module:
+    """64-128-128-10 with ReLU."""
+    return nn.Sequential(
+        nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 10)
+    )
+
+
+@dataclass(frozen=True)
+class Task:
+    """A loop that is timed.
+
+    Attributes:
+        model: Makes the model.
+        optimizer: Of the model's parameters.
+        data: Inputs and classes.
+        batch: Samples of a step.
+        steps: Of a round.
+    """
+
+    model: Callable[[], nn.Module]
+    optimizer: Callable[[Any], torch.optim.Optimizer]
+    data: Callable[[], tuple[Tensor, Tensor]]
+    batch: int
+    steps: int
+
+    def seconds(self, watched: Mapping[str, Any] | None) -> float:
+        """Process seconds of a loop, with entering and leaving the watch."""
+        torch.manual_seed(0)
+        model = self.model()
+        optimizer = self.optimizer(model.parameters())
+        x, y = self.data()
+        draws = torch.Generator().manual_seed(0)
+        began = time.process_time()
+        with nullcontext() if watched is None else talweg.watch(model, optimizer, **watched):
+            for _ in range(self.steps):
+                rows = torch.randint(len(x), (self.batch,), generator=draws)
+                optimizer.zero_grad()
+                cross_entropy(model(x[rows]), y[rows]).backward()
+                optimizer.step()
+        return time.process_time() - began
+
+
+def images() -> tuple[Tensor, Tensor]:
+    """Random ones: what they show takes no time."""
+    draws = torch.Generator().manual_seed(0)
+    return torch.randn(256, 3, 32, 32, generator=draws), torch.randint(10, (256,), generator=draws)
+
+
+TASKS = {
+    "digits MLP": Task(
+        perceptron, lambda p: torch.optim.Adam(p, 1e-3), lambda: samples("digits")[:2], 64, 1000
+    ),
+    "ResNet-18": Task(resnet, lambda p: torch.optim.SGD(p, 0.05, momentum=0.9), images, 32, 20),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--task", choices=TASKS, action="append")
+    parser.add_argument("--json", type=Path)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    order, figures = Random(0), dict[str, dict[str, Any]]()
+    for name in asked.task or TASKS:
+        task = TASKS[name]
+        task.seconds({})
+        seconds: dict[str, list[float]] = {way: [] for way in WAYS}
+        for _ in range(asked.rounds):
+            for way in order.sample(list(WAYS), len(WAYS)):
+                seconds[way].append(task.seconds(WAYS[way]))
+        plain = seconds["unwatched"]
+        figures[name] = {
+            "steps": task.steps,
+            "milliseconds a step": 1e3 * statistics.median(plain) / task.steps,
+            "ratios": {
+                way: [one / other for one, other in zip(each, plain, strict=True)]
+                for way, each in seconds.items()
+                if way != "unwatched"
+            },
+        }
+        for way, ratios in figures[name]["ratios"].items():
+            sys.stdout.write(
+                f"{name}, {figures[name]['milliseconds a step']:.2f} ms a step, {way}: "
+                f"{statistics.median(ratios):.3f} (asked: {LIMITS[name, way]}), "
+                f"{min(ratios):.3f} to {max(ratios):.3f}\n"
+            )
+            sys.stdout.flush()
+    if asked.json:
+        about = {**provenance(), "rounds": asked.rounds, "time": "process time, one thread"}
+        asked.json.write_text(
+            json.dumps({"provenance": about, "figures": figures}, indent=1) + "\n"
+        )
+
+
+if __name__ == "__main__":
+    main()
