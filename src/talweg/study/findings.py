@@ -53,10 +53,12 @@ class RateFinding:
     worst: Finding
 
 
-def setting_of(contender: Mapping[str, Any]) -> Setting:
+def setting_of(history: History, contender: str) -> Setting:
     """The layers of a contender's model and its rule, from its record; no layers in older ones."""
-    layers = tuple(Layer(**layer) for layer in contender.get("layers", ()))
-    return Setting(layers, RuleInUse(contender["levels"].get("rule", contender["name"])))
+    about = history.contenders[contender]
+    rule = about["levels"].get("rule", contender)
+    label = history.record["factors"].get("rule", {}).get(rule, rule)
+    return Setting(tuple(Layer(**layer) for layer in about.get("layers", ())), RuleInUse(label))
 
 
 def edge_of(contender: Mapping[str, Any]) -> float | None:
@@ -84,6 +86,13 @@ def moments_of(history: History, lane: Lane) -> list[Moment]:
     by_step: dict[int, dict[str, dict[str, float]]] = {
         0: {name: dict(values) for name, values in contender.get("start", {}).items()}
     }
+    sizes = {
+        name.removesuffix(".weight"): size
+        for name, size in contender.get("gradients", {}).items()
+        if size is not None
+    }
+    if sizes:
+        by_step[0]["gradient rms"] = sizes
     edge = edge_of(contender)
     if edge is not None:
         by_step[0]["edge"] = {WHOLE: edge}
@@ -121,7 +130,7 @@ def findings_of(history: History, contender: str) -> list[LaneFinding]:
 
     A reading is an epoch or more after the one before it: what it shows need not be seen twice.
     """
-    setting = setting_of(history.contenders[contender])
+    setting = setting_of(history, contender)
     diagnoses = list(DIAGNOSES.values())
     return [
         LaneFinding(lane, finding)

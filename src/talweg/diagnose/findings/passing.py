@@ -53,6 +53,18 @@ def passing(moment: Moment, setting: Setting) -> Way | None:
     return Way(first, last, total, total ** (1 / (len(layers) - 1)))
 
 
+def weights_left(moment: Moment, setting: Setting) -> float:
+    """What is left of the size of weights' gradients at the first layer, from the last but one on.
+
+    1 where that is not measured.
+    """
+    sizes = moment.of("gradient rms")
+    found = [sizes[layer.name] for layer in setting.layers if layer.name in sizes and layer.weight]
+    if len(found) <= FEWEST or not found[-2] > 0:
+        return 1.0
+    return found[0] / found[-2]
+
+
 def ways(moment: Moment, setting: Setting) -> Iterator[Way]:
     """The gradient's ways at a measured step: through the layers, and through recurrent ones."""
     through = passing(moment, setting)

@@ -1,12 +1,13 @@
 """A learning rate that is too large."""
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 
 from talweg.diagnose.findings.finding import Diagnosis, Sign
-from talweg.diagnose.moment import WHOLE, Past
+from talweg.diagnose.moment import WHOLE, Moment, Past
 
 
 @dataclass(frozen=True)
@@ -62,77 +63,126 @@ class TooHot(Diagnosis):
         "a warm-up: talweg.schedules.WarmUp, torch.optim.lr_scheduler.LinearLR",
         "torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0) before optimizer.step()",
     )
-    needs = ("loss", "last loss")
+    needs = ("loss", "last loss", "diverged")
 
     def signs(self, past: Past) -> Iterator[Sign]:
         """See `Diagnosis.signs`."""
-        first, lr = past.first_loss, past.last_lr
-        last = past.now.one("last loss")  # before one that is not finite
-        is_lost = last is not None and first is not None and last > first + abs(first)
-        now = last if is_lost else past.now.one("loss")
-        if now is None or first is None:
-            return
-        moved, before_moved = (
-            median(moment.of("update ratio").values() or [0.0])
-            for moment in (past.now, past.before)
-        )
         above = above_edge(past)
-        edge = f"{above.text}; " * (above.times > 1)
-        rate = edge + ("" if lr is None else f"at a rate of {lr:.3g} ")
-        least, gained = past.least_loss, first - past.least_loss
-        was_above = (past.before.one("loss") or 0.0) > first + (self.rose - 1) * abs(first)
-        if not math.isfinite(now) or now > first + (self.rise - 1) * abs(first):
-            far = now > first + (self.at_once - 1) * abs(first)
-            yield Sign(
-                WHOLE,
-                f"{rate}the loss is {now:.3g}, and was {first:.3g} at the start",
-                {"loss": now, "first loss": first, "threshold": self.rise, **above.evidence},
-                is_certain=is_lost or far or gained >= self.at_once_gained * abs(first),
-            )
-            return
-        was_thrown = self.thrown <= before_moved < math.inf
-        grown = max(
-            (
-                size / old
-                for name, size in past.now.of("weight rms").items()
-                if (old := past.before.of("weight rms").get(name, 0.0)) > 0
-            ),
-            default=0.0,
+        ways = (self._diverged, self._rose, self._stuck, self._lost, self._thrown, self._above)
+        found = (way(past, above) for way in ways)
+        yield from itertools.islice((sign for sign in found if sign is not None), 1)
+
+    def _diverged(self, past: Past, above: "Above") -> Sign | None:
+        """A lane is over: of lanes it is known when they diverged."""
+        step = past.now.one("diverged")
+        if step is None:
+            return None
+        text = f"{_rate(past, above)}it diverged at step {step:.0f}"
+        return Sign(WHOLE, text, {"step": step, **above.evidence}, is_certain=True)
+
+    def _rose(self, past: Past, above: "Above") -> Sign | None:
+        """The loss is above the first one."""
+        first, now = past.first_loss, past.now.one("loss")
+        if first is None:
+            return None
+        last = past.now.one("last loss")  # before one that is not finite
+        is_lost = last is not None and last > first + abs(first)
+        now = last if is_lost else now
+        if now is None or now <= first + (self.rise - 1) * abs(first):
+            return None
+        gained = first - past.least_loss
+        is_far = now > first + (self.at_once - 1) * abs(first) or not math.isfinite(now)
+        return Sign(
+            WHOLE,
+            f"{_rate(past, above)}the loss is {now:.3g}, and was {first:.3g} at the start",
+            {"loss": now, "first loss": first, "threshold": self.rise, **above.evidence},
+            is_certain=is_lost or is_far or gained >= self.at_once_gained * abs(first),
         )
+
+    def _stuck(self, past: Past, above: "Above") -> Sign | None:
+        """The loss stays near the first one after something violent."""
+        first, now, before = past.first_loss, past.now.one("loss"), past.before.one("loss")
+        if first is None or now is None or not now >= self.stuck * first > 0:
+            return None
+        moved, grown = _moved(past.before), _grown(past)
         is_blown_up = self.grown <= grown < math.inf
-        if (was_above or was_thrown or is_blown_up) and now >= self.stuck * first > 0:
-            what = (
-                f"it rose to {past.before.one('loss'):.3g}"
-                if was_above
-                else f"weights grew {grown:.2g} times as large"
-                if is_blown_up
-                else f"a step that moved weights by {before_moved:.2g} of their size"
-            )
-            yield Sign(
-                WHOLE,
-                f"{rate}the loss stays at {now:.3g} after {what}; it was {first:.3g} at the start",
-                {"loss": now, "first loss": first, "threshold": self.stuck},
-                is_certain=is_blown_up,
-            )
-            return
-        if gained > 0 and gained >= self.gained * abs(first) and now >= least + self.lost * gained:
-            yield Sign(
-                WHOLE,
-                f"{rate}the loss is back at {now:.3g}; it had come from {first:.3g} to {least:.3g}",
-                {"loss": now, "least loss": least, "threshold": self.lost},
-            )
-            return
-        if self.moved <= moved < math.inf:
-            yield Sign(
-                WHOLE,
-                f"{rate}a step moves weights by {moved:.2g} of their size",
-                {"update ratio": moved, "threshold": self.moved},
-            )
-            return
-        if past.count > 1 and above.is_seen_twice and above.times >= self.edge:
-            evidence = {**above.evidence, "threshold": self.edge, "loss": now}
-            is_clear = above.times >= self.far or now > first
-            yield Sign(WHOLE, above.text, evidence, "problem" if is_clear else "note")
+        if before is not None and before > first + (self.rose - 1) * abs(first):
+            what = f"it rose to {before:.3g}"
+        elif is_blown_up:
+            what = f"weights grew {grown:.2g} times as large"
+        elif self.thrown <= moved < math.inf:
+            what = f"a step that moved weights by {moved:.2g} of their size"
+        else:
+            return None
+        return Sign(
+            WHOLE,
+            f"{_rate(past, above)}the loss stays at {now:.3g} after {what}; it was {first:.3g} at "
+            "the start",
+            {"loss": now, "first loss": first, "threshold": self.stuck},
+            is_certain=is_blown_up,
+        )
+
+    def _lost(self, past: Past, above: "Above") -> Sign | None:
+        """What the loss had come down by is lost again."""
+        first, now, least = past.first_loss, past.now.one("loss"), past.least_loss
+        if first is None or now is None:
+            return None
+        gained = first - least
+        if not gained > 0 or gained < self.gained * abs(first) or now < least + self.lost * gained:
+            return None
+        return Sign(
+            WHOLE,
+            f"{_rate(past, above)}the loss is back at {now:.3g}; it had come from {first:.3g} to "
+            f"{least:.3g}",
+            {"loss": now, "least loss": least, "threshold": self.lost},
+        )
+
+    def _thrown(self, past: Past, above: "Above") -> Sign | None:
+        """Weights are thrown about."""
+        moved = _moved(past.now)
+        if past.now.one("loss") is None or not self.moved <= moved < math.inf:
+            return None
+        return Sign(
+            WHOLE,
+            f"{_rate(past, above)}a step moves weights by {moved:.2g} of their size",
+            {"update ratio": moved, "threshold": self.moved},
+        )
+
+    def _above(self, past: Past, above: "Above") -> Sign | None:
+        """The rate is above the edge, whatever the loss says yet."""
+        first, now = past.first_loss, past.now.one("loss")
+        if first is None or now is None or past.count < 2:
+            return None
+        if not above.is_seen_twice or above.times < self.edge:
+            return None
+        evidence = {**above.evidence, "threshold": self.edge, "loss": now}
+        is_clear = above.times >= self.far or now > first
+        return Sign(WHOLE, above.text, evidence, "problem" if is_clear else "note")
+
+
+def _rate(past: Past, above: "Above") -> str:
+    """The rate in words, and that it is above the edge if it is."""
+    if above.times > 1:
+        return f"{above.text}; "
+    return "" if past.last_lr is None else f"at a rate of {past.last_lr:.3g} "
+
+
+def _moved(moment: Moment) -> float:
+    """The update ratio, in the median over weights."""
+    return median(moment.of("update ratio").values() or [0.0])
+
+
+def _grown(past: Past) -> float:
+    """How many times as large the weight is that has grown most since the measured step before."""
+    before = past.before.of("weight rms")
+    return max(
+        (
+            size / before[name]
+            for name, size in past.now.of("weight rms").items()
+            if before.get(name, 0.0) > 0
+        ),
+        default=0.0,
+    )
 
 
 @dataclass(frozen=True)

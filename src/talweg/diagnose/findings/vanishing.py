@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from talweg.diagnose.findings.finding import Diagnosis, Sign, geometric
-from talweg.diagnose.findings.passing import Way, ways
+from talweg.diagnose.findings.passing import Way, ways, weights_left
 from talweg.diagnose.moment import Past
 
 
@@ -20,7 +20,9 @@ class Vanishing(Diagnosis):
         total: What is left of it at the first layer, at most.
         a_layer: What each layer leaves of it on the mean, at most.
         a_step: What each time step of a recurrent layer leaves of it, at most; and each layer,
-            where next to nothing is left in all.
+            where next to nothing is left in all, or weights feel it.
+        weights: What is left of the size of the weights' own gradients, at most, for them to feel
+            it: between ReLUs these keep their size, as outputs shrink as much on the way forward.
         total_in_time: What is left of it at the first time step, at most.
         at_once: What is left of it at most, for it to be told without waiting whether it persists.
 
@@ -34,6 +36,7 @@ class Vanishing(Diagnosis):
     a_layer: float = 0.38
     a_step: float = 0.6
     total_in_time: float = 1e-3
+    weights: float = 0.02
     at_once: float = 1e-3
 
     name = "vanishing gradient"
@@ -55,7 +58,8 @@ class Vanishing(Diagnosis):
         for way in ways(past.now, past.setting):
             is_little = way.total <= self.at_once
             total = self.total_in_time if way.is_in_time else self.total
-            each = self.a_step if way.is_in_time or is_little else self.a_layer
+            is_felt = weights_left(past.now, past.setting) <= self.weights
+            each = self.a_step if way.is_in_time or is_little or is_felt else self.a_layer
             if way.total <= total and way.a_layer <= each:
                 most = None if way.is_in_time else bound_a_layer(past, way)
                 limit = "" if most is None else f" (at most {most:.2g} with these weights)"
