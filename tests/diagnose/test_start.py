@@ -110,3 +110,12 @@ def test_a_start_that_is_sure_of_what_is_wrong_is_found():
     shape, loss = LOSSES["cross-entropy"]
     assert found.evidence["constant loss"] == pytest.approx(least(loss, shape), abs=1e-5)
     assert found.evidence["loss"] == pytest.approx(health.losses[0])
+
+
+@pytest.mark.parametrize("target", [0.0, 3.7])
+def test_a_constant_prediction_of_targets_that_are_the_same_has_no_loss(target: float):
+    torch.manual_seed(0)
+    outputs = torch.randn(64, 1, requires_grad=True)
+    loss = nn.functional.mse_loss(outputs, torch.full((64, 1), target))
+    loss.backward()
+    assert constant_loss(outputs.detach(), outputs.grad, loss.detach()) == 0.0

@@ -10,6 +10,8 @@ CLOSE = 1e-3
 def constant_loss(outputs: Tensor, grad: Tensor, loss: Tensor) -> float | None:
     """The least loss that a constant prediction has on a batch; None if the loss is not recognised.
 
+    It is 0 where all targets are the same.
+
     Cross-entropy from logits, binary cross-entropy from logits and mean squared error, averaged
     over the batch, are recognised by their gradient, which gives the targets away:
     ``softmax(z) − n·g`` is 1 at the target's class and 0 elsewhere, ``σ(z) − m·g`` is 0 or 1, and
@@ -37,7 +39,10 @@ def constant_loss(outputs: Tensor, grad: Tensor, loss: Tensor) -> float | None:
         )
     target = z - z.numel() * g / 2
     if abs(float((z - target).square().mean()) - value) <= close * max(value, 1e-12):
-        return float((target - target.mean(0)).square().mean())
+        constant = float((target - target.mean(0)).square().mean())
+        # Targets are known to the precision of what they are told by: less is none at all.
+        least = torch.finfo(grad.dtype).eps ** 2 * float(z.square().mean())
+        return constant if constant > 16 * least else 0.0
     return None
 
 
