@@ -2,15 +2,16 @@
 
     python benchmarks/watch.py [--rounds 7] [--json FILE]
 
-Process time of one thread, so that what else runs on the machine weighs little. A figure is the
-median over rounds of the ratio of a watched loop to the unwatched one of the same round; the order
-within a round is drawn.
+Process time of one thread, so that what else runs on the machine weighs little; wall time of
+training and evaluation for a study. A figure is the median over rounds of the ratio of a watched
+loop to the unwatched one of the same round; the order within a round is drawn.
 """
 
 import argparse
 import json
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -26,6 +27,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 import talweg
+from talweg.study import teams
+from talweg.study.runner import Runner
 
 WAYS: dict[str, dict[str, Any] | None] = {
     "unwatched": None,
@@ -39,6 +42,9 @@ LIMITS = {
     ("digits MLP", "light"): 1.15,
     ("digits MLP", "full, every 50"): 1.25,
 }
+
+
+STUDY = "lanes of a study"
 
 
 class Residual(nn.Module):
@@ -129,19 +135,58 @@ TASKS = {
     "digits MLP": Task(
         perceptron, lambda p: torch.optim.Adam(p, 1e-3), lambda: samples("digits")[:2], 64, 1000
     ),
-    "ResNet-18": Task(resnet, lambda p: torch.optim.SGD(p, 0.05, momentum=0.9), images, 32, 20),
+    "ResNet-18": Task(resnet, lambda p: torch.optim.SGD(p, 0.05, momentum=0.9), images, 32, 100),
 }
+
+
+def study_seconds(is_probed: bool) -> float:
+    """Seconds of training and evaluation of a comparison of the digits, on all cores."""
+    probe, train, seconds = teams.Probe, Runner._train, list[float]()
+
+    def timed(self: Runner, *given: Any, **more: Any) -> Any:
+        began = time.perf_counter()
+        found = train(self, *given, **more)
+        seconds.append(time.perf_counter() - began)
+        return found
+
+    Runner._train = timed
+    if not is_probed:
+        teams.Probe = lambda _: None  # pyright: ignore
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            talweg.compare(data="digits", out=Path(folder) / "run", progress=False)
+    finally:
+        teams.Probe, Runner._train = probe, train
+    return sum(seconds)
+
+
+def study(rounds: int) -> dict[str, Any]:
+    """What looking into the lanes of a study costs."""
+    study_seconds(True)
+    ratios: list[float] = []
+    for turn in range(rounds):
+        sides = {way: study_seconds(way) for way in (bool(turn % 2), not turn % 2)}
+        ratios.append(sides[True] / sides[False])
+    sys.stdout.write(
+        f"{STUDY}: {statistics.median(ratios):.3f} (asked: 1.1), "
+        f"{min(ratios):.3f} to {max(ratios):.3f}\n"
+    )
+    return {"ratios": {"light": ratios}}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--task", choices=TASKS, action="append")
+    parser.add_argument("--task", choices=[*TASKS, STUDY], action="append")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
-    torch.set_num_threads(1)
     order, figures = Random(0), dict[str, dict[str, Any]]()
+    if STUDY in (asked.task or [STUDY]):
+        figures[STUDY] = study(asked.rounds)
+    torch.set_num_threads(1)
     for name in asked.task or TASKS:
+        if name == STUDY:
+            continue
         task = TASKS[name]
         task.seconds({})
         seconds: dict[str, list[float]] = {way: [] for way in WAYS}

@@ -8,7 +8,7 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 import torch
 
-EVERY = 20
+EVERY = 25
 """Steps from one measured step to the next, unless asked for; see `cadence`."""
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -34,10 +34,10 @@ Who = TypeVar("Who", bound=Beside)
 
 
 def cadence(step: int) -> int:
-    """Steps from one measured step to the next by default: 20, and more the longer a run is.
+    """Steps from one measured step to the next by default: 25, and more the longer a run is.
 
     >>> cadence(0), cadence(9_999), cadence(10_000), cadence(1_000_000)
-    (20, 20, 200, 20000)
+    (25, 25, 250, 25000)
     """
     return EVERY * 10 ** max(len(str(step)) - 4, 0)
 

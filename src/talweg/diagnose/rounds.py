@@ -31,6 +31,7 @@ class Rounds:
         self._is_settled = False
         self._outer: FrameType | None = None
         self._inside: list[Optimizer] = []
+        self._has_nested = False
         self._others: set[int] = set()
         self.refresh()
 
@@ -57,6 +58,7 @@ class Rounds:
             return False
         if self._inside and self._outer is not None and _is_on_stack(self._outer):
             self._inside.append(optimizer)
+            self._has_nested = True
             return False
         self._inside, self._outer = [optimizer], frame
         if not is_known:
@@ -82,6 +84,12 @@ class Rounds:
         if len(self.stepped) < len(self.known):
             return False
         return self._is_settled or self.own <= set[int]().union(*map(held_by, self.stepped))
+
+    @property
+    def only(self) -> Optimizer | None:
+        """The one optimizer that makes each round, in a step without steps of others in it."""
+        is_one = len(self.known) == 1 and self._is_settled and not self._has_nested
+        return self.known[0] if is_one else None
 
     def next(self) -> None:
         """Begins the next round."""

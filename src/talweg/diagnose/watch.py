@@ -41,7 +41,7 @@ def watch(
             are called one by one.
         optimizer: What trains it; None for whatever optimizer steps its parameters, for loops that
             make their own (Lightning, Transformers).
-        every: Steps from one measured step to the next; None for 20, and from step 10,000 on 200,
+        every: Steps from one measured step to the next; None for 25, and from step 10,000 on 250,
             and so on.
         tier: ``"light"``, or ``"full"`` with curvature, gradient noise and bounds, which take a few
             more passes at the first measured step from every 50th on (and from step 10,000 on

@@ -54,6 +54,7 @@ class Watch:
     def __init__(self, model: nn.Module, health: Health, every: int | None, is_full: bool) -> None:
         self.is_on = False
         self.own = 0.0
+        self._only: Optimizer | None = None
         self.panel: AbstractContextManager[object] = nullcontext()
         self._model = model
         self._health = health
@@ -130,7 +131,7 @@ class Watch:
 
     def give_up(self, error: Exception) -> None:
         """Measures no more; the run goes on."""
-        self.is_on = False
+        self.is_on, self._only = False, None
         self._measured.trace.detach()
         self._note(f"not measured from step {self._steps} on: {first_line(error)}")
 
@@ -187,10 +188,17 @@ class Watch:
                 values["last loss"] = {WHOLE: known[-1]}
             self._health.add(Moment(self._steps, values))
 
-    @beside
     def _pre_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
+        """An optimizer makes a step; most of them are only counted, when they are over."""
+        if optimizer is self._only and len(args) == 1 and not kwargs:
+            return None
+        self._only = None
+        return self._enter_step(optimizer, args, kwargs)
+
+    @beside
+    def _enter_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
         """An optimizer makes a step; a closure it is given is listened to."""
-        if not self._rounds.enter(optimizer, caller(inspect.currentframe(), 2)):
+        if not self._rounds.enter(optimizer, caller(inspect.currentframe(), 3)):
             return None
         closure, put = closure_in(args, kwargs)
         self._begin_step(optimizer, closure is not None)
@@ -245,8 +253,21 @@ class Watch:
         finally:
             self._is_beside = False
 
-    @beside
     def _post_step(self, optimizer: Optimizer, *_: object) -> None:
+        if optimizer is self._only:
+            self._count_step()
+        else:
+            self._leave_step(optimizer)
+
+    @beside
+    def _count_step(self) -> None:
+        """A step is over of which nothing is measured but its loss."""
+        self._heard.close_ears()
+        self._heard.settle()
+        self._end_round()
+
+    @beside
+    def _leave_step(self, optimizer: Optimizer) -> None:
         if not self._rounds.leave(optimizer):
             return
         self._heard.settle()
@@ -270,6 +291,8 @@ class Watch:
         self._steps += 1
         self._rounds.next()
         self._prepare()
+        is_counted = not self._measured.is_on and self._full is None
+        self._only = self._rounds.only if is_counted else None
 
     def _close(self, losses: Sequence[Tensor]) -> None:
         """Ends a measured step.
