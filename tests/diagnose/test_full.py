@@ -116,7 +116,7 @@ def test_full_measurements_are_made_at_the_measured_steps_from_every_50th_on():
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
     health = trained(model, optimizer, 130, lambda m, o: talweg.watch(m, o, tier="full"))
     assert [moment.step for moment in health.moments if moment.of("bound")] == [0, 50, 100]
-    assert [moment.step for moment in health.moments if moment.of("signal to noise")] == [60, 100]
+    assert [moment.step for moment in health.moments if moment.of("signal to noise")] == [50, 100]
 
 
 def sharpness(health: Health) -> float:
