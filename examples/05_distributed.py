@@ -93,6 +93,8 @@ def work(rank: int, port: int, folder: str) -> None:
         for name, value in gaps.items():
             print(f"{name}: {value:.1e} from one process")
     assert max(gaps.values()) < 1e-5
+    del model, zero
+    dist.barrier()  # nobody leaves while another is still at work
     dist.destroy_process_group()
 
 

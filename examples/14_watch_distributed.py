@@ -40,6 +40,7 @@ def work(rank: int, port: int) -> None:
             assert [finding.name for finding in health.findings] == ["no activation"]
             assert health.steps == STEPS
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+    dist.barrier()  # nobody leaves while another is still at work
     dist.destroy_process_group()
 
 
