@@ -43,7 +43,7 @@ def _beside(demo: Demo, outcomes: list[Outcome]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
     table.add_column("", style="dim", no_wrap=True)
     for one in outcomes:
-        table.add_column(demo.label(one.recipe), ratio=1)
+        table.add_column(demo.label(one.recipe), ratio=1, overflow="fold")
     rows: dict[str, Callable[[Outcome], Text]] = {
         "what differs": lambda one: Text("\n".join(demo.changed(one.recipe)), "cyan"),
         "verdict": _verdict,
