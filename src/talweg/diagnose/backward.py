@@ -1,7 +1,7 @@
 """What torch is asked to differentiate while a model is watched."""
 
 import threading
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -53,22 +53,24 @@ def _scale(scaler: GradScaler, outputs: Any) -> Any:
 
 
 def _backward(tensors: Any, grad_tensors: Any = None, *args: Any, **kwargs: Any) -> Any:
-    found, outputs, scaler = getattr(_scaled, "last", (None, None, None))
-    _scaled.last = None, None, None
-    if found is None or found is not tensors:
-        outputs, scaler = tensors, None
+    outputs, scaler = tensors, None
+    last = getattr(_scaled, "last", None)
+    if last is not None:
+        _scaled.last = None
+        if last[0] is tensors:
+            _, outputs, scaler = last
     if grad_tensors is None:
-        every = outputs if isinstance(outputs, (tuple, list)) else [outputs]
-        losses = [x for x in every if isinstance(x, Tensor) and x.numel() == 1 and x.requires_grad]
-        loss = _sum(losses)
+        loss = _loss_of(outputs)
         if loss is not None:
             for tell in _listeners[:]:
                 tell(loss, scaler)
     return _theirs[0](tensors, grad_tensors, *args, **kwargs)
 
 
-def _sum(losses: Sequence[Tensor]) -> Tensor | None:
-    """What is differentiated where there are several: their sum."""
+def _loss_of(outputs: Any) -> Tensor | None:
+    """What is differentiated, of one number; of several their sum."""
+    every = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
+    losses = [x for x in every if isinstance(x, Tensor) and x.requires_grad and x.numel() == 1]
     if len(losses) < 2 or len({loss.device for loss in losses}) > 1:
         return losses[0] if losses else None
     with torch.enable_grad():

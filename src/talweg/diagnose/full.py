@@ -26,6 +26,9 @@ class Full:
         is_compiled: Whether something compiles it.
         taking: Takes nothing of what is differentiated here.
         notes: Told what cannot be measured, once.
+
+    Attributes:
+        is_due: Whether the step that goes on is measured.
     """
 
     def __init__(
@@ -43,7 +46,7 @@ class Full:
         self._sharpness = Sharpness(model, is_compiled, self._named, taking, self._say)
         self._next = 0
         self._following = 0
-        self._is_due = False
+        self.is_due = False
         self._is_heard = False
         self._samples = 0
         self._before: dict[str, Tensor] = {}
@@ -58,12 +61,19 @@ class Full:
             is_measured: Whether it is measured at all.
             following: The next step that may be.
         """
-        self._is_due, self._is_heard = is_measured and step >= self._next, False
-        if self._is_due:
+        self.is_due, self._is_heard = is_measured and step >= self._next, False
+        if self.is_due:
             every = full_cadence(step)
             self._next = (step // every + 1) * every
-        self._taking.is_full = self._is_due
+        self._taking.is_full = self.is_due
         self._following = following
+
+    def is_idle(self, step: int) -> bool:
+        """Whether nothing is to be done at a step, not even for a measurement that follows."""
+        return not self.is_due and not self._is_before(step)
+
+    def _is_before(self, step: int) -> bool:
+        return step == self._following - 1 and self._following >= self._next
 
     def backward(self, loss: Tensor, optimizer: Optimizer | None, given: object) -> None:
         """Before the gradient of a loss of the step is taken.
@@ -73,7 +83,7 @@ class Full:
             optimizer: What will make the step, if that is known.
             given: What the model was given.
         """
-        if self._is_due and not self._is_heard:
+        if self.is_due and not self._is_heard:
             self._is_heard = True
             self._samples = batch_size(given)
             if has_begun(optimizer):
@@ -84,14 +94,14 @@ class Full:
     def before_step(self, step: int, optimizer: Optimizer) -> None:
         """Before an update: measures what the gradients of two steps in a row have in common."""
         grads: dict[str, Tensor] = {}
-        if self._is_due:
+        if self.is_due:
             grads = gradients(optimizer, self._named)
             self._sharpness.compare(grads)
             both = [name for name in grads if name in self._before]
             if both:
                 self._noise(both, [self._before[x] for x in both], [grads[x] for x in both])
         self._before = {}
-        if step == self._following - 1 and self._following >= self._next:
+        if self._is_before(step):
             grads = grads or gradients(optimizer, self._named)
             self._before = {name: grad.clone() for name, grad in grads.items()}
 
@@ -124,9 +134,9 @@ class Full:
             optimizer: What made the step.
             count: Losses that the step was made of.
         """
-        if not self._is_due:
+        if not self.is_due:
             return
-        self._is_due = False
+        self.is_due = False
         values.update(self._sharpness.finish(optimizer, count))
         ratios = self._smoothed.signal_to_noise()
         if ratios:

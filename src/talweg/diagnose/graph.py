@@ -80,6 +80,11 @@ class Graph:
                 for node in nodes:
                     node.register_prehook(self._teller(weight))
 
+    @property
+    def has_heard(self) -> bool:
+        """Whether anything was told since the last time."""
+        return bool(self._norms)
+
     def finish(self) -> Values:
         """What was told since the last time."""
         norms, self._norms = self._norms, {}

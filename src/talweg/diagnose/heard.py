@@ -1,6 +1,7 @@
 """The losses that a model is trained on, as they are differentiated."""
 
 import math
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -9,6 +10,8 @@ from torch.amp.grad_scaler import GradScaler
 from talweg.diagnose.backward import is_of
 from talweg.diagnose.rounds import Rounds
 
+Loss: TypeAlias = Tensor | float
+"""A loss that was differentiated; as a number where nobody had to wait for it."""
 FEW = 3
 """Rounds without a loss of others, after which it is taken that there is none."""
 
@@ -29,23 +32,24 @@ class Heard:
 
     def __init__(self, rounds: Rounds) -> None:
         self._rounds = rounds
-        self._now: list[Tensor] = []
-        self._refused: list[Tensor] = []
+        self._now: list[Loss] = []
+        self._refused: list[Loss] = []
         self._had_own = False
         self._rounds_alone = 0
         self._is_deaf = False
-        self.last: list[Tensor] = []
+        self.last: list[Loss] = []
         self.scaler: GradScaler | None = None
 
-    def note(self, loss: Tensor, scaler: GradScaler | None, is_measured: bool) -> Tensor | None:
+    def note(self, loss: Tensor, scaler: GradScaler | None, is_measured: bool) -> Loss | None:
         """Takes in a loss that is about to be differentiated; None if it is not the model's.
 
-        Whose it is shows in its graph, which is looked at in the first steps and the measured ones,
+        It is read at once where nobody waits for it, at a step that is not measured. Whose it is shows in its graph, which is looked at in the first steps and the measured ones,
         and always once there was a loss of others.
         """
         if self._is_deaf:
             return None
-        value = loss.detach()
+        is_read = type(loss) is Tensor and loss.is_cpu and not is_measured
+        value = loss.item() if is_read else loss.detach()
         if (self._rounds_alone < FEW or is_measured) and not self._is_own(loss):
             self._refused.append(value)
             self._rounds_alone = -1
@@ -80,7 +84,18 @@ class Heard:
         """An optimizer has made its step."""
         self._is_deaf = False
 
-    def total(self) -> Tensor:
+    def counted(self) -> Loss:
+        """The loss of a round of one optimizer, which is over and in which nothing was measured."""
+        if len(self._now) != 1 or self.last or not self._had_own:
+            self.close_ears()
+            self.settle()
+            return self.total()
+        self._rounds_alone += self._rounds_alone >= 0
+        if self._refused:
+            self._refused = []
+        return self._now.pop()
+
+    def total(self) -> Loss:
         """The loss of a round that is over: the sum of its losses; NaN if there is none."""
         if not self._had_own and not self.last:
             self.last = self._refused[-1:]
@@ -88,8 +103,9 @@ class Heard:
             self._had_own = True
         self._rounds_alone += self._rounds_alone >= 0
         losses, self.last, self._refused = self.last, [], []
-        if not losses:
-            return torch.tensor(math.nan)
         if len(losses) == 1:
             return losses[0]
-        return torch.stack([value.reshape(()) for value in losses]).sum()
+        numbers = [value for value in losses if not isinstance(value, Tensor)]
+        tensors = [value.reshape(()) for value in losses if isinstance(value, Tensor)]
+        total = math.fsum(numbers) if losses else math.nan
+        return total + torch.stack(tensors).sum() if tensors else total

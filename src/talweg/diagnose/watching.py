@@ -24,7 +24,7 @@ from talweg.diagnose.finite import Origin
 from talweg.diagnose.full import Full
 from talweg.diagnose.graph import Graph, Leaps
 from talweg.diagnose.health import Health
-from talweg.diagnose.heard import Heard
+from talweg.diagnose.heard import Heard, Loss
 from talweg.diagnose.measured import Measured
 from talweg.diagnose.moment import WHOLE, Moment
 from talweg.diagnose.rounds import Rounds, bare
@@ -72,7 +72,7 @@ class Watch:
         self._next = 0
         self._is_void = False
         self._is_beside = False
-        self._unread: list[Tensor] = []
+        self._unread: list[Loss] = []
         self._origin = Origin(plain(model), self._note)
         self._closing = ExitStack()
 
@@ -162,13 +162,13 @@ class Watch:
         if value is None:
             return
         is_leap = False
-        if value.device.type == "cpu" and self._origin.is_open:
+        if self._origin.is_open and loss.is_cpu:
             number = float(value)
             if math.isfinite(number):
                 is_leap = self._leaps.is_one(number)
             else:
                 self._find_origin()
-        if self._full is not None:
+        if self._full is not None and self._full.is_due:
             with self._looking():
                 self._full.backward(loss, self.optimizer, self._calls.last[-1:])
         if self._measured.is_on or is_leap:
@@ -262,9 +262,12 @@ class Watch:
     @beside
     def _count_step(self) -> None:
         """A step is over of which nothing is measured but its loss."""
-        self._heard.close_ears()
-        self._heard.settle()
-        self._end_round()
+        self._unread.append(self._heard.counted())
+        if self._graph.has_heard:
+            self._health.add(Moment(self._steps, self._graph.finish()))
+        self._steps += 1
+        if self._steps >= self._next or self._full is not None:
+            self._go_on()
 
     @beside
     def _leave_step(self, optimizer: Optimizer) -> None:
@@ -286,15 +289,19 @@ class Watch:
         self._unread.append(self._heard.total())
         if self._measured.is_on:
             self._close(losses)
-        elif values := self._graph.finish():
-            self._health.add(Moment(self._steps, values))
+        elif self._graph.has_heard:
+            self._health.add(Moment(self._steps, self._graph.finish()))
         self._steps += 1
         self._rounds.next()
-        self._prepare()
-        is_counted = not self._measured.is_on and self._full is None
-        self._only = self._rounds.only if is_counted else None
+        self._go_on()
 
-    def _close(self, losses: Sequence[Tensor]) -> None:
+    def _go_on(self) -> None:
+        """To the next step, which is only counted if there is nothing to measure."""
+        self._prepare()
+        is_idle = self._full is None or self._full.is_idle(self._steps)
+        self._only = self._rounds.only if is_idle and not self._measured.is_on else None
+
+    def _close(self, losses: Sequence[Loss]) -> None:
         """Ends a measured step.
 
         Args:
@@ -302,6 +309,7 @@ class Watch:
         """
         optimizer = self._rounds.stepped[0]
         loss = losses[0] if len(losses) == 1 else None
+        assert not isinstance(loss, float)
         values = self._graph.finish()
         values |= self._measured.finish(optimizer, self._heard.scaler, loss)
         self._health.setting = self._measured.setting(self._health.setting, optimizer)
@@ -317,6 +325,7 @@ class Watch:
 
     def _read_losses(self) -> list[float]:
         unread, self._unread = self._unread, []
-        losses = read(unread)
+        tensors = iter(read([loss for loss in unread if isinstance(loss, Tensor)]))
+        losses = [next(tensors) if isinstance(loss, Tensor) else loss for loss in unread]
         self._health.losses += losses
         return losses
