@@ -15,7 +15,7 @@ from talweg.diagnose.start import constant_loss
 from talweg.diagnose.taking import BACKWARD, Taking, Values, named_weights
 from talweg.diagnose.trace import Trace
 from talweg.diagnose.updates import Updates
-from talweg.diagnose.wrappers import is_compiled, plain, plain_name
+from talweg.diagnose.wrappers import plain, plain_name
 
 
 class Measured:
@@ -38,7 +38,6 @@ class Measured:
         self.is_on = False
         self.is_probed = False
         self.is_hidden = False
-        self._model = model
         self._inner = plain(model)
         self.taking = Taking()
         self.trace = Trace(self._inner, self.taking, fail)
@@ -46,12 +45,20 @@ class Measured:
         self._weights: dict[str, Tensor] = {}
         self._is_first = True
 
+    def refresh(self, *, is_compiled: bool) -> None:
+        """Looks up the model's parts once more: they are others than before.
+
+        Args:
+            is_compiled: Whether any of them is compiled.
+        """
+        named = {plain_name(name): value for name, value in self._inner.named_parameters()}
+        self._weights = named_weights(named, type(self._inner).__name__)
+        self.is_probed = is_compiled
+        self.trace.refresh()
+
     def begin(self) -> None:
         """Before the first forward pass."""
         self.is_on = True
-        named = {plain_name(name): value for name, value in self._inner.named_parameters()}
-        self._weights = named_weights(named, type(self._inner).__name__)
-        self.is_probed = any(is_compiled(module) for module in self._model.modules())
         self.is_hidden = not (self._is_first or self.is_probed or self.trace.was_called)
         if not self.is_probed and not self.is_hidden:
             self.trace.attach()

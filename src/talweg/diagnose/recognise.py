@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from talweg.activations import ACTIVATIONS, Elementwise
 
-functorch: Any = getattr(torch._C, "_functorch", None)  # pyright: ignore[reportPrivateUsage]
+_functorch: Any = getattr(torch._C, "_functorch", None)  # pyright: ignore[reportPrivateUsage]
+_is_wrapped: Any = getattr(_functorch, "is_functorch_wrapped_tensor", lambda _: False)
 FEW = 512
 """Values that are compared."""
 ALIKE = 1e-3
@@ -142,10 +143,9 @@ def tensors(value: object, *, or_batched: bool = False) -> Iterator[Tensor]:
 def _is_plain(value: Tensor, or_batched: bool) -> bool:
     if type(value) not in (Tensor, nn.Parameter):
         return False
-    if value.layout != torch.strided or value.is_nested or value.device.type == "meta":
+    if value.layout != torch.strided or value.is_nested or value.is_meta:
         return False
-    is_wrapped = getattr(functorch, "is_functorch_wrapped_tensor", None)
-    return or_batched or is_wrapped is None or not is_wrapped(value)
+    return or_batched or not _is_wrapped(value)
 
 
 def batch_size(given: object) -> int:

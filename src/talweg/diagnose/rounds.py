@@ -36,9 +36,12 @@ class Rounds:
         self.refresh()
 
     def refresh(self) -> None:
-        """Looks up the model's parameters once more: they may be others than before."""
+        """Looks up the model's parameters once more: they are others than before."""
         self.params = [value for value in self._model.parameters() if value.requires_grad]
         self.own = {id(value) for value in self.params}
+
+    def forget_others(self) -> None:
+        """Looks up once more whose parameters an optimizer holds: it may have been given some."""
         self._others.clear()
 
     def trains(self, optimizer: Optimizer) -> bool:

@@ -34,6 +34,8 @@ class Taking:
     """
 
     def __init__(self) -> None:
+        self._of_activity = list(OF_ACTIVITY.values())
+        self._of_step = list(OF_STEP.values())
         self._passes: dict[tuple[OfActivity, str], list[Tensor]] = {}
         self._windows: dict[tuple[OfActivity, str], deque[list[Tensor]]] = {}
         self._norms: dict[str, list[Tensor]] = {}
@@ -44,7 +46,7 @@ class Taking:
 
     def activity(self, layer: str, activity: Activity) -> None:
         """Takes what a layer's units gave in a forward pass."""
-        for measure in OF_ACTIVITY.values():
+        for measure in self._of_activity:
             taken = measure.take(activity) if self.is_full or measure.tier != "full" else None
             if taken is not None:
                 self._passes.setdefault((measure, layer), []).append(taken)
@@ -66,7 +68,7 @@ class Taking:
         """Takes what an update did to the weights of these names."""
         self._ready += [
             (each.name, names, each.take(step))
-            for each in OF_STEP.values()
+            for each in self._of_step
             if self.is_full or each.tier != "full"
         ]
 
@@ -97,12 +99,11 @@ def _norm(parts: Sequence[Tensor]) -> Tensor:
 
 def read(values: Sequence[Tensor]) -> list[float]:
     """All numbers of some tensors in order, waiting for each device once."""
+    if len({value.device for value in values}) < 2:
+        return torch.cat([value.reshape(-1) for value in values]).tolist() if values else []
     by_device: defaultdict[torch.device, list[int]] = defaultdict(list)
     for place, value in enumerate(values):
         by_device[value.device].append(place)
-    if len(by_device) < 2:
-        flat = [value if value.dim() < 2 else value.reshape(-1) for value in values]
-        return torch.hstack(flat).tolist() if flat else []
     found: list[list[float]] = [[] for _ in values]
     for places in by_device.values():
         numbers = iter(read([values[place] for place in places]))
@@ -113,10 +114,14 @@ def read(values: Sequence[Tensor]) -> list[float]:
 
 def part(value: Tensor) -> Tensor:
     """A copy of a tensor's values, or of some of them where there are many, evenly apart."""
+    return part_of(value).clone()
+
+
+def part_of(value: Tensor) -> Tensor:
+    """What `part` copies, as it lies here."""
     own = whole(value)
-    if own.numel() <= LARGE:
-        return own.clone()
-    return own.reshape(-1)[:: own.numel() // LARGE].clone()
+    size = own.numel()
+    return own if size <= LARGE else own.reshape(-1)[:: size // LARGE]
 
 
 def whole(value: Tensor) -> Tensor:

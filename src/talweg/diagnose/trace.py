@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -65,6 +66,7 @@ class Trace:
         self._found: dict[str, Layer] = {}
         self._last = Last()
         self._first = ""
+        self._taps: list[tuple[nn.Module, Tap, Tap]] = []
         self._handles: list[RemovableHandle] = []
         self._is_aside = False
         self._followed: set[str] = set()
@@ -84,19 +86,31 @@ class Trace:
         """Whether any module was called while passes were followed."""
         return bool(self._order)
 
-    def attach(self) -> None:
-        """Follows passes from now on."""
-        if self._handles:
-            return
-        self._followed.clear()
-        self.outputs, self.is_back = None, False
+    def refresh(self) -> None:
+        """Looks up the model's modules once more: they are others than before."""
         self._modules = {
             called(name, self._model): module
             for name, module in self._model.named_modules()
             if is_followed(module)
         }
-        for name, module in self._modules.items():
-            before, after = self._hooks(name)
+        self._taps = [
+            (
+                module,
+                Tap(module, partial(self._beside, self._enter, name)),
+                Tap(module, partial(self._beside, self._leave, name)),
+            )
+            for name, module in self._modules.items()
+        ]
+
+    def attach(self) -> None:
+        """Follows passes from now on."""
+        if self._handles:
+            return
+        if not self._taps:
+            self.refresh()
+        self._followed.clear()
+        self.outputs, self.is_back = None, False
+        for module, before, after in self._taps:
             self._handles += [
                 module.register_forward_pre_hook(before, with_kwargs=True),
                 module.register_forward_hook(after),
@@ -120,25 +134,18 @@ class Trace:
             self.detach()
             self._is_aside = False
 
-    def _hooks(self, name: str) -> tuple[Callable[..., None], Callable[..., None]]:
-        def before(module: nn.Module, args: Any, kwargs: Any) -> None:
-            if not torch.compiler.is_compiling():
-                self._order.setdefault(name)
-            self._beside(self._enter, name, module, (args, kwargs))
-
-        def after(module: nn.Module, _: Any, given: Any) -> None:
-            self._beside(self._leave, name, module, given)
-
-        return Tap(self._modules[name], before), Tap(self._modules[name], after)
-
     def _beside(
         self,
-        do: Callable[[str, nn.Module, Tensor | None], None],
+        do: Callable[[str, nn.Module, Any, Any], None],
         name: str,
         module: nn.Module,
-        given: Any,
+        args: Any,
+        other: Any,
     ) -> None:
-        if torch.compiler.is_compiling() or torch.jit.is_tracing():  # pyright: ignore[reportPrivateImportUsage]
+        if torch.compiler.is_compiling():
+            return
+        self._order.setdefault(name)
+        if torch.jit.is_tracing():  # pyright: ignore[reportPrivateImportUsage]
             return
         if not self._is_aside:
             if not (self._model.training and torch.is_grad_enabled()):
@@ -147,14 +154,15 @@ class Trace:
                 return
         began = time.perf_counter()
         try:
-            do(name, module, first_tensor(given))
+            do(name, module, args, other)
         except Exception as error:
             self._fail(error)
         if not self._is_aside:
             self.seconds += time.perf_counter() - began
 
-    def _enter(self, name: str, module: nn.Module, given: Tensor | None) -> None:
+    def _enter(self, name: str, module: nn.Module, args: Any, kwargs: Any) -> None:
         """A module is called."""
+        given = first_tensor((args, kwargs))
         if not self._first or name == self._first:
             self._first, self._last = name, Last()
             self._calls.clear()
@@ -182,9 +190,9 @@ class Trace:
             site = Site(last.layer, where, source == "after", is_applied=source == "apply")
             self._count(applied(function, last.given) if values is None else values, function, site)
 
-    def _leave(self, name: str, module: nn.Module, given: Tensor | None) -> None:
+    def _leave(self, name: str, module: nn.Module, _: Any, output: Any) -> None:
         """A module has given something."""
-        last = self._last
+        given, last = first_tensor(output), self._last
         if given is None:
             self._last = Last() if has_parameters(module) else last
             return

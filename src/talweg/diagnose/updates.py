@@ -8,7 +8,7 @@ from torch.optim.optimizer import Optimizer
 
 from talweg.diagnose.measures import OF_STEP, Step
 from talweg.diagnose.rounds import held_by
-from talweg.diagnose.taking import Taking, Values, part, whole
+from talweg.diagnose.taking import Taking, Values, part, part_of, whole
 
 
 class Updates:
@@ -64,7 +64,7 @@ class Updates:
         if names:
             grads = [self._grads[name] for name in names]
             before = [self._before[name] for name in names]
-            after = [part(self._held[name]) for name in names]
+            after = [part_of(self._held[name]) for name in names]
             self._taking.step(names, Step(grads, before, after))
         self._held, self._before, self._grads = {}, {}, {}
 

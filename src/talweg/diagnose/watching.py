@@ -27,6 +27,7 @@ from talweg.diagnose.health import Health
 from talweg.diagnose.heard import Heard, Loss
 from talweg.diagnose.measured import Measured
 from talweg.diagnose.moment import WHOLE, Moment
+from talweg.diagnose.parts import Parts
 from talweg.diagnose.rounds import Rounds, bare
 from talweg.diagnose.taking import read
 from talweg.diagnose.updates import closure_in
@@ -59,6 +60,7 @@ class Watch:
         self._model = model
         self._health = health
         self._every = every
+        self._parts = Parts(model)
         self._measured = Measured(model, self.give_up)
         self._full: Full | None = None
         if is_full:
@@ -147,7 +149,10 @@ class Watch:
         is_measured = self._steps % every == 0
         self._next = self._steps + (every if is_measured else 1)
         if is_measured:
-            self._rounds.refresh()
+            if self._parts.have_changed():
+                self._rounds.refresh()
+                self._measured.refresh(is_compiled=self._parts.is_compiled)
+            self._rounds.forget_others()
             self._measured.begin()
             if self._measured.is_hidden and HIDDEN not in self._health.notes:
                 self._health.notes.append(HIDDEN)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal, TypeAlias
 
 import torch
@@ -126,9 +126,14 @@ def root_mean_squares(values: Sequence[Tensor]) -> Tensor:
     >>> root_mean_squares([torch.tensor([3.0, 4.0]), torch.tensor([[2.0]])])
     tensor([3.5355, 2.0000])
     """
-    scales = [max(value.numel(), 1) ** -0.5 for value in values]
     found = norms(values)
-    return found * torch.tensor(scales).to(found)
+    sizes = tuple(max(value.numel(), 1) for value in values)
+    return found * _roots(sizes, found.dtype, found.device)
+
+
+@lru_cache
+def _roots(sizes: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor([size**-0.5 for size in sizes], dtype=dtype, device=device)
 
 
 def norms(values: Sequence[Tensor]) -> Tensor:
