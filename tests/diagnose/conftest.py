@@ -9,7 +9,6 @@ from talweg.diagnose import full, sharpness
 def thorough(monkeypatch: pytest.MonkeyPatch) -> None:
     """Curvature at every measured step, with as many products as it takes."""
     monkeypatch.setattr(sharpness, "PRODUCTS", 60)
-    monkeypatch.setattr(sharpness, "COSTLY", ())
     monkeypatch.setattr(sharpness, "TOLERANCE", 1e-6)
     monkeypatch.setattr(full, "EVERY_FULL", 1)
-    monkeypatch.setattr(sharpness, "CALM", 0.0)
+    monkeypatch.setattr(sharpness, "MOST", 0)

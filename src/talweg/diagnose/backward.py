@@ -69,6 +69,8 @@ def _backward(tensors: Any, grad_tensors: Any = None, *args: Any, **kwargs: Any)
 
 def _loss_of(outputs: Any) -> Tensor | None:
     """What is differentiated, of one number; of several their sum."""
+    if type(outputs) is Tensor:
+        return outputs if outputs.requires_grad and outputs.numel() == 1 else None
     every = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
     losses = [x for x in every if isinstance(x, Tensor) and x.requires_grad and x.numel() == 1]
     if len(losses) < 2 or len({loss.device for loss in losses}) > 1:

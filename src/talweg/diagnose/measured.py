@@ -10,6 +10,7 @@ from torch.optim.optimizer import Optimizer
 
 from talweg.diagnose.calls import Call, again, aside
 from talweg.diagnose.moment import WHOLE, Setting
+from talweg.diagnose.rounds import rate_of
 from talweg.diagnose.rule_in_use import rule_in_use
 from talweg.diagnose.start import constant_loss
 from talweg.diagnose.taking import BACKWARD, Taking, Values, named_weights
@@ -97,7 +98,7 @@ class Measured:
             constant = constant_loss(outputs, grad / scale, loss)
             if constant is not None:
                 values["constant loss"] = {WHOLE: constant}
-        values["lr"] = {WHOLE: _rate(optimizer)}
+        values["lr"] = {WHOLE: rate_of(optimizer)}
         self._is_first = False
         return values
 
@@ -107,9 +108,3 @@ class Measured:
             known = replace(known, rule=rule_in_use(optimizer))
         layers = self.trace.layers
         return replace(known, layers=layers) if len(layers) > len(known.layers) else known
-
-
-def _rate(optimizer: Optimizer) -> float:
-    """The rate of an optimizer's first group; 0 where it has none of its own."""
-    rate = optimizer.param_groups[0].get("lr")
-    return float(rate) if isinstance(rate, (int, float, Tensor)) else 0.0

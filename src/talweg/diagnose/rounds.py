@@ -3,7 +3,7 @@
 import inspect
 from types import FrameType
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
 
@@ -102,6 +102,12 @@ class Rounds:
 def held_by(optimizer: Optimizer) -> set[int]:
     """Identities of an optimizer's parameters."""
     return {id(value) for group in optimizer.param_groups for value in group["params"]}
+
+
+def rate_of(optimizer: Optimizer) -> float:
+    """The rate of an optimizer's first group; 0 where it has none of its own."""
+    rate = optimizer.param_groups[0].get("lr")
+    return float(rate) if isinstance(rate, (int, float, Tensor)) else 0.0
 
 
 def bare(optimizer: Optimizer) -> Optimizer:

@@ -14,6 +14,7 @@ from talweg.diagnose.calls import aside
 from talweg.diagnose.measures.bound import CONVOLUTIONS
 from talweg.diagnose.measures.curvature import TOLERANCE, flat, hessian, largest
 from talweg.diagnose.moment import WHOLE
+from talweg.diagnose.rounds import rate_of
 from talweg.diagnose.stability import divisors, gain, stable
 from talweg.diagnose.taking import Taking, Values
 
@@ -21,9 +22,12 @@ PRODUCTS = 6
 """Products with the Hessian, at most."""
 COSTLY = CONVOLUTIONS
 """Modules with which a product takes as long as three steps: curvature is measured every second
-time only."""
+time at most."""
 CALM = 0.25
-"""Of the stability edge: while the rate is less, curvature is measured every second time only."""
+"""Of the stability edge: for every time that the rate is less by this factor, one measurement of
+curvature is left out before the next."""
+MOST = 3
+"""Measurements that are left out in a row, at most."""
 CHANCE = 0.1
 """The length of what is drawn, beside a gradient of length 1."""
 ALIGNED = 0.999
@@ -60,7 +64,8 @@ class Sharpness:
         self._is_costly = any(isinstance(each, COSTLY) for each in model.modules())
         self._draws = torch.Generator().manual_seed(0)
         self._is_possible = True
-        self._is_left_out = False
+        self._left_out = MOST
+        self._edge = math.nan
         self._optimizer: Optimizer | None = None
         self._vector: Tensor | None = None
         self._raw: tuple[list[str], Tensor] | None = None
@@ -68,10 +73,12 @@ class Sharpness:
 
     def backward(self, loss: Tensor, optimizer: Optimizer | None) -> None:
         """Before a loss's gradient is taken: measures its curvature, and leaves its graph whole."""
-        is_left_out, self._is_left_out = self._is_left_out, False
-        if is_left_out or not self._is_possible or not bool(loss.isfinite()):
+        if not self._is_possible or not bool(loss.isfinite()):
             return
-        self._optimizer = optimizer
+        if self._left_out < self._to_leave_out(optimizer):
+            self._left_out += 1
+            return
+        self._left_out, self._optimizer = 0, optimizer
         obstacle = self._obstacle or hooked(self._model)
         try:
             if not obstacle:
@@ -81,6 +88,12 @@ class Sharpness:
             obstacle = first_line(error)
         if obstacle:
             self._give_up(obstacle)
+
+    def _to_leave_out(self, optimizer: Optimizer | None) -> int:
+        """Measurements between two, by the rate of now: one that rises is looked at more often."""
+        share = 0.0 if optimizer is None else rate_of(optimizer) / self._edge
+        calm = int(math.log(share, CALM)) if 0 < share < 1 else 0
+        return min(max(calm, int(self._is_costly)), MOST)
 
     def _give_up(self, obstacle: str) -> None:
         self._is_possible = False
@@ -171,7 +184,6 @@ class Sharpness:
             return {}
         value = values["sharpness"][WHOLE] * max(count, 1)
         values["sharpness"] = {WHOLE: value}
-        self._is_left_out = self._is_costly
         own_gain = gain(optimizer)
         if own_gain is None:
             self._say(f"the stability edge of {type(optimizer).__name__} is not known")
@@ -179,7 +191,7 @@ class Sharpness:
             clipped = values.get("clipped", {}).get(WHOLE, 1.0)
             edge = 2 / (own_gain * clipped * value)
             values["edge"] = {WHOLE: edge}
-            self._is_left_out |= optimizer.param_groups[0]["lr"] < CALM * edge
+            self._edge = edge
         return values
 
 

@@ -11,7 +11,7 @@ from talweg.activations import ACTIVATIONS
 from talweg.diagnose.measures.curvature import largest
 from talweg.diagnose.moment import Layer
 
-PRODUCTS = 12
+PRODUCTS, TOLERANCE = 12, 1e-2
 """Products with a weight and its transpose that its norm may take."""
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -87,7 +87,7 @@ def norm(module: nn.Module, name: str, starts: dict[str, Tensor]) -> float | Non
     if start is None:
         draws = torch.Generator().manual_seed(0)
         start = torch.randn(len(weight), generator=draws).to(weight)
-    found = largest(lambda vector: weight @ (vector @ weight), start, PRODUCTS)
+    found = largest(lambda vector: weight @ (vector @ weight), start, PRODUCTS, TOLERANCE)
     if not math.isfinite(found.value):
         return None
     starts[name] = found.vector
