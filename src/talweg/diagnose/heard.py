@@ -43,8 +43,9 @@ class Heard:
     def note(self, loss: Tensor, scaler: GradScaler | None, is_measured: bool) -> Loss | None:
         """Takes in a loss that is about to be differentiated; None if it is not the model's.
 
-        It is read at once where nobody waits for it, at a step that is not measured. Whose it is shows in its graph, which is looked at in the first steps and the measured ones,
-        and always once there was a loss of others.
+        It is read at once where nobody waits for it, at a step that is not measured. Whose it is
+        shows in its graph, which is looked at in the first steps and the measured ones, and always
+        once there was a loss of others.
         """
         if self._is_deaf:
             return None
@@ -108,4 +109,4 @@ class Heard:
         numbers = [value for value in losses if not isinstance(value, Tensor)]
         tensors = [value.reshape(()) for value in losses if isinstance(value, Tensor)]
         total = math.fsum(numbers) if losses else math.nan
-        return total + torch.stack(tensors).sum() if tensors else total
+        return torch.stack(tensors).sum() + total if tensors else total

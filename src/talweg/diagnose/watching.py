@@ -313,8 +313,7 @@ class Watch:
             losses: What it was made of.
         """
         optimizer = self._rounds.stepped[0]
-        loss = losses[0] if len(losses) == 1 else None
-        assert not isinstance(loss, float)
+        loss = losses[0] if len(losses) == 1 and isinstance(losses[0], Tensor) else None
         values = self._graph.finish()
         values |= self._measured.finish(optimizer, self._heard.scaler, loss)
         self._health.setting = self._measured.setting(self._health.setting, optimizer)
