@@ -267,27 +267,6 @@ def test_ctrl_c_before_anything_was_measured_says_so(
     assert capsys.readouterr().err == "talweg: interrupted\n"
 
 
-@pytest.mark.parametrize(
-    ("what", "words"),
-    [
-        ("activations", ["soft-exponential", "gradient gain", "-0.17"]),
-        ("landscapes", ["rosenbrock", "(3, 0.5)"]),
-        ("losses", ["huber", "delta=1.0"]),
-        ("schedules", ["inverse-time", "power=1.0"]),
-        ("metrics", ["accuracy"]),
-        ("models", ["transformer", "one logit for two classes", "16,32"]),
-    ],
-)
-def test_lists_of_what_has_a_name(what, words, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["talweg", "list", what])
-    monkeypatch.setenv("COLUMNS", "200")
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 0
-    shown = capsys.readouterr().out
-    assert all(word in shown for word in words)
-
-
 def test_race_prints_who_is_first(monkeypatch, capsys):
     words = ["talweg", "race", "saddle", "--rules", "sgd,momentum", "-q", "--picture"]
     monkeypatch.setattr(sys, "argv", words)
