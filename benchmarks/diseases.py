@@ -15,13 +15,7 @@ def vanishing(draw: Random) -> Run:
     """Deep, with weights that are too small for the activation, or a recurrent net that forgets."""
     kind = draw.choice(("sigmoid", "tanh", "relu", "rnn"))
     if kind == "rnn":
-        rows = draw.choice((8, 16, 32))
-        model = Reader(rows, 64 // rows, draw.choice((16, 32, 64)), 10, "tanh")
-        gain = between(draw, 0.05, 0.4)
-        return planted(
-            draw, "vanishing gradient", "digits", model, f"rnn of {rows} steps × {gain:.2g}",
-            "states", _recurrent(model, gain), "adam",
-        )  # fmt: skip
+        return _recurrent(draw, "vanishing gradient", "tanh", 0.05, 0.4)
     name = draw.choice(DATA)
     depth = draw.randint(4 if kind == "sigmoid" else 5, 10)
     units = draw.choice((16, 32, 64))
@@ -37,14 +31,20 @@ def vanishing(draw: Random) -> Run:
     )
 
 
-def _recurrent(model: Reader, gain: float) -> Callable[[], None]:
+def _recurrent(draw: Random, disease: str, activation: str, low: float, high: float) -> Run:
+    """Weights between steps that multiply each state by a gain within bounds."""
+    rows = draw.choice((8, 16, 32))
+    model = Reader(rows, 64 // rows, draw.choice((16, 32, 64)), 10, activation)
+    gain = between(draw, low, high)
+
     def plant() -> None:
         weight = model.states.weight_hh_l0
         with torch.no_grad():
             nn.init.orthogonal_(weight)
             weight *= gain
 
-    return plant
+    about = f"rnn of {rows} steps × {gain:.2g}"
+    return planted(draw, disease, "digits", model, about, "states", plant, "adam")
 
 
 def _redrawn(model: nn.Module, gain: float) -> None:
@@ -57,13 +57,7 @@ def exploding(draw: Random) -> Run:
     """Deep, with weights that are too large."""
     kind = draw.choice(("relu", "nearly linear", "tanh", "rnn"))
     if kind == "rnn":
-        rows = draw.choice((8, 16, 32))
-        model = Reader(rows, 64 // rows, draw.choice((16, 32, 64)), 10, "relu")
-        gain = between(draw, 3, 6)
-        return planted(
-            draw, "exploding gradient", "digits", model, f"rnn of {rows} steps × {gain:.2g}",
-            "states", _recurrent(model, gain), "adam",
-        )  # fmt: skip
+        return _recurrent(draw, "exploding gradient", "relu", 3, 6)
     name = draw.choice(DATA)
     depth = draw.randint(8 if kind == "tanh" else 6, 12)
     units = draw.choice((32, 64))
@@ -146,17 +140,19 @@ def no_activation(draw: Random) -> Run:
     return planted(draw, "no activation", name, model, f"{depth}×{units} {kind}", layer)
 
 
+def _any_model(draw: Random) -> tuple[str, nn.Module, str]:
+    """A data set, a model for it, and what that is in words."""
+    if draw.choice(("mlp", "mlp", "mlp", "cnn")) == "cnn":
+        return "digits", cnn((64,), 10, (8, 16)), "cnn"
+    name = draw.choice(DATA)
+    activation = draw.choice(("relu", "relu", "tanh", "gelu"))
+    return name, *perceptron(draw, name, activation, depth=(1, 4))
+
+
 def too_hot(draw: Random) -> Run:
     """A rate 10 to 100 times what is usual at most."""
     rule = draw.choice(list(RATES))
-    kind = draw.choice(("mlp", "mlp", "mlp", "cnn"))
-    name = "digits" if kind == "cnn" else draw.choice(DATA)
-    if kind == "cnn":
-        model, about = cnn((64,), 10, (8, 16)), "cnn"
-    else:
-        model, about = perceptron(
-            draw, name, draw.choice(("relu", "relu", "tanh", "gelu")), depth=(1, 4)
-        )
+    name, model, about = _any_model(draw)
     run = planted(draw, "learning rate too large", name, model, about, "", lambda: None, rule)
     times = between(draw, 10, 100)
     low, high = usual(rule, name, model)
@@ -174,14 +170,7 @@ def too_hot(draw: Random) -> Run:
 def too_cold(draw: Random) -> Run:
     """A rate that is 100 to 1,000 times smaller than what is usual."""
     rule = draw.choice(list(RATES))
-    kind = draw.choice(("mlp", "mlp", "mlp", "cnn"))
-    name = "digits" if kind == "cnn" else draw.choice(DATA)
-    if kind == "cnn":
-        model, about = cnn((64,), 10, (8, 16)), "cnn"
-    else:
-        model, about = perceptron(
-            draw, name, draw.choice(("relu", "relu", "tanh", "gelu")), depth=(1, 4)
-        )
+    name, model, about = _any_model(draw)
     run = planted(draw, "learning rate too small", name, model, about, "", None, rule)
     low, high = usual(rule, name, model)
     run.usual_lr = (low * high) ** 0.5

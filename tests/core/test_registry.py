@@ -31,6 +31,13 @@ def test_an_unknown_name_is_told_with_the_nearest_and_where_to_look(fruit):
     assert str(caught.value) == "unknown fruit 'aple'; did you mean 'apple'? (talweg list fruit)"
 
 
+@pytest.mark.parametrize("given", [3, None, ["apple"], {"apple": 1}])
+def test_what_is_no_name_is_told_as_an_unknown_one(fruit, given):
+    with pytest.raises(UserError) as caught:
+        fruit[given]
+    assert str(caught.value) == f"unknown fruit {given!r} (talweg list fruit)"
+
+
 def test_without_a_place_to_look_the_names_are_listed():
     registry: Registry[int] = Registry("fruit")
     registry.add("pear", 1)

@@ -4,51 +4,22 @@
 import copy
 import io
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tests.diagnose.tiny import STEPS, adam, batches, bits, mlp
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
 import talweg
 
-STEPS = 7
 Loop = Callable[[nn.Module, Callable[..., AbstractContextManager[Any]]], Any]
 """A training loop of a model; what it gives, given how the model is watched."""
-
-
-def bits(*values: Any) -> list[bytes]:
-    """All numbers in memory: of modules and optimizers too."""
-    found: list[bytes] = []
-    for value in values:
-        if isinstance(value, (nn.Module, torch.optim.Optimizer)):
-            found += bits(value.state_dict())
-        elif isinstance(value, dict):
-            found += bits(*value.values())
-        elif isinstance(value, (list, tuple)):
-            found += bits(*value)
-        elif isinstance(value, Tensor):
-            found.append(
-                value.detach().to_dense().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
-            )
-        else:
-            found.append(repr(value).encode())
-    return found
-
-
-def batches(steps: int = STEPS) -> Iterator[tuple[Tensor, Tensor]]:
-    draws = torch.Generator().manual_seed(5)
-    for _ in range(steps):
-        yield torch.randn(16, 12, generator=draws), torch.randint(4, (16,), generator=draws)
-
-
-def mlp() -> nn.Sequential:
-    return nn.Sequential(nn.Linear(12, 16), nn.ReLU(), nn.Linear(16, 8), nn.Tanh(), nn.Linear(8, 4))
 
 
 def drawing() -> nn.Sequential:
@@ -125,10 +96,6 @@ def plain(make: Callable[[nn.Module], torch.optim.Optimizer], to_none: bool = Tr
         return optimizer, losses
 
     return loop
-
-
-def adam(model: nn.Module) -> torch.optim.Optimizer:
-    return torch.optim.Adam(model.parameters(), 1e-2)
 
 
 def sgd(model: nn.Module) -> torch.optim.Optimizer:

@@ -56,7 +56,15 @@ def test_without_it_there_is_one_line_that_says_what_to_install(tmp_path, monkey
 def test_a_folder_that_cannot_be_is_told_in_a_line(tmp_path):
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"cannot write to .*file"):
+    with pytest.raises(UserError, match=r"cannot write .*file': file exists"):
         health().to_tensorboard(tmp_path / "file")
-    with pytest.raises(UserError, match="the folder is a path, got 3"):
-        health().to_tensorboard(3)
+    with pytest.raises(UserError, match=r"cannot write '\\x00': embedded null byte"):
+        health().to_tensorboard("\0")
+
+
+@pytest.mark.parametrize("given", ["", 3, None])
+def test_what_is_no_path_is_told_in_a_line(given, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=f"the folder is a path, got {given!r}"):
+        health().to_tensorboard(given)
+    assert list(tmp_path.iterdir()) == []

@@ -96,13 +96,31 @@ def test_what_fails_beside_the_run_does_not_end_it(monkeypatch):
         ({"tier": "heavy"}, "unknown tier 'heavy'"),
         ({"every": 0}, "every must be a whole number of at least 1, got 0"),
         ({"silence": "dead unit"}, "did you mean 'dead units'"),
+        ({"silence": 3}, "silence must be names of findings, got 3"),
+        ({"silence": None}, "silence must be names of findings, got None"),
+        ({"silence": [3]}, "unknown finding 3"),
+        ({"silence": [["dead units"]]}, r"unknown finding \['dead units'\]"),
         ({"thresholds": {"dead units": {"shares": 1}}}, "did you mean 'share'"),
         ({"thresholds": {"dead units": {"share": -1}}}, "must be a number above 0, got -1"),
+        ({"thresholds": 3}, "thresholds must be {finding: {threshold: value}}, got 3"),
+        ({"thresholds": 0}, "thresholds must be {finding: {threshold: value}}, got 0"),
+        (
+            {"thresholds": {"dead units": 3}},
+            "thresholds of 'dead units' must be {threshold: value}, got 3",
+        ),
+        ({"thresholds": {"dead units": {3: 3}}}, "unknown threshold of 'dead units' 3"),
     ],
 )
 def test_bad_arguments_are_told_in_a_line(arguments: dict, says: str):
     with pytest.raises(UserError, match=says):
         talweg.watch(**{"model": nn.Linear(1, 1), **arguments})
+
+
+def test_one_name_silences_as_a_list_of_it_does():
+    model = nn.Linear(1, 1)
+    one, several = (talweg.watch(model, silence=each) for each in ("dead units", ["dead units"]))
+    assert one._health.diagnoses == several._health.diagnoses
+    assert "dead units" not in {each.name for each in one._health.diagnoses}
 
 
 def test_another_models_optimizer_is_refused():

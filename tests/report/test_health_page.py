@@ -311,12 +311,18 @@ def test_code_is_told_from_words():
 
 
 def test_a_place_that_cannot_be_written_is_told_in_a_line(tmp_path):
-    with pytest.raises(
-        UserError, match=r"cannot write the report to .*: no such file or directory"
-    ):
+    with pytest.raises(UserError, match=r"cannot write .*health.html': no such file or directory"):
         health().report(tmp_path / "no" / "health.html")
-    with pytest.raises(UserError, match="the report's place is a path, got 3"):
-        health().report(3)
+    with pytest.raises(UserError, match=r"cannot write .*: is a directory"):
+        health().report(tmp_path)
+    with pytest.raises(UserError, match=r"cannot write '\\x00': embedded null byte"):
+        health().report("\0")
+
+
+@pytest.mark.parametrize("given", ["", 3, None, b"health.html"])
+def test_what_is_no_path_is_told_in_a_line(given):
+    with pytest.raises(UserError, match=f"a file's place is a path, got {given!r}"):
+        health().report(given)
 
 
 DRAWN = "[...document.querySelectorAll('.canvas')]"

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from talweg.cli.options import AUGMENT, MEMORY, PRECISION, batch, numbers, subject_of
+from talweg.core import check_place
 from talweg.rates import FoundRate, find_lr
 from talweg.study import words
 
@@ -49,6 +50,8 @@ def find(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> int:
     """Find a learning rate to start from: all rates and seeds at once, for a few steps."""
+    if out is not None:
+        check_place(out)
     chosen_model, chosen_data = subject_of("find-lr", subject, model, data)
     found = find_lr(
         chosen_model,

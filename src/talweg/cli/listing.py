@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from talweg.activations import ACTIVATIONS
 from talweg.core import choose, counted
@@ -52,7 +52,10 @@ def show(
 
 
 def _table(*headers: str) -> Table:
-    return Table(*headers, box=None, pad_edge=False, header_style="dim")
+    """Names in the first column stay in one line; nothing is cut where a terminal is narrow."""
+    names, *others = headers
+    columns = [Column(names, no_wrap=True), *(Column(each, overflow="fold") for each in others)]
+    return Table(*columns, box=None, pad_edge=False, header_style="dim")
 
 
 def _rules() -> Table:
@@ -116,7 +119,7 @@ def _findings() -> Table:
     table = _table("finding", "thresholds", "told after", "what is seen")
     for name, diagnosis in DIAGNOSES.items():
         seen = (type(diagnosis).__doc__ or "").partition("\n")[0]
-        told = counted(diagnosis.persists, "measured step")
+        told = counted(diagnosis.persists, "sign")
         table.add_row(name, _settings(_fields(diagnosis)), told, seen)
     return table
 

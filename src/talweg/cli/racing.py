@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from talweg.cli.options import numbers
+from talweg.core import check_place
 from talweg.race import Race
 from talweg.race import race as run_race
 from talweg.race.terminal import drawn
@@ -41,6 +42,8 @@ def race(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Race rules from the same start on a landscape, each at its own best rate."""
+    if out is not None:
+        check_place(out)
     found = run_race(
         landscape,
         rules,

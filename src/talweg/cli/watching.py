@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from talweg.core import write_page
+from talweg.core import check_place, write_page
 from talweg.diagnose import DEMOS, Demo, Outcome, by_name, verdict
 from talweg.diagnose.demos import trained
 from talweg.report.health import demo_page
@@ -24,6 +24,8 @@ def watch_demo(
 ) -> None:
     """Train a small network that has a disease and, beside it, one that is cured of it."""
     demo = DEMOS[name]
+    if out is not None:
+        check_place(out)
     console = Console(highlight=False)
     console.print(Text(f"{demo.name}: {demo.summary}"), soft_wrap=True)
     outcomes: list[Outcome] = []

@@ -5,7 +5,15 @@ from talweg.core.contract import check_promises
 from talweg.core.draws import redrawn, to_be_drawn
 from talweg.core.errors import UserError, choose, is_finite, nearest, whole_number
 from talweg.core.fields import check_flag, check_number, hyper, option
-from talweg.core.files import page_around, write_atomically, write_file, write_page
+from talweg.core.files import (
+    as_path,
+    check_place,
+    page_around,
+    write_atomically,
+    write_file,
+    write_page,
+    writing,
+)
 from talweg.core.importing import from_file
 from talweg.core.memory import in_bytes, is_out_of_memory, memory_size, usable_memory
 from talweg.core.registry import Registry
@@ -22,8 +30,10 @@ __all__ = [
     "State",
     "UserError",
     "a_number",
+    "as_path",
     "check_flag",
     "check_number",
+    "check_place",
     "check_promises",
     "choose",
     "counted",
@@ -52,4 +62,5 @@ __all__ = [
     "write_atomically",
     "write_file",
     "write_page",
+    "writing",
 ]

@@ -1,7 +1,9 @@
 """Files that are there whole or not at all."""
 
+import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from html import escape
 from pathlib import Path
 from typing import IO
@@ -13,10 +15,14 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Writes a file under a temporary name, flushes it to the disk and renames it.
 
     Args:
-        path: The file to write or replace.
+        path: The file to write or replace; a device or a pipe is written to as it is.
         write: Given the open binary file.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    if _is_no_file(path):
+        with path.open("wb") as file:
+            write(file)
+        return
+    temporary = _beside(path)
     try:
         with temporary.open("wb") as file:
             write(file)
@@ -30,6 +36,16 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _is_no_file(path: Path) -> bool:
+    """Whether something is there that a file must not replace."""
+    return path.exists() and not path.is_file()
+
+
+def _beside(path: Path) -> Path:
+    """The temporary name of a file."""
+    return path.with_name(f".{path.name}.{os.getpid()}")
 
 
 def write_page(path: str | os.PathLike[str], text: str) -> Path:
@@ -50,15 +66,57 @@ def write_file(path: str | os.PathLike[str], content: bytes) -> Path:
     Raises:
         UserError: If it is no path, or cannot be written.
     """
-    if not isinstance(path, (str, os.PathLike)):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise UserError(f"a file's place is a path, got {path!r}")
-    where = Path(path)
-    try:
+    where = as_path("a file's place", path)
+    with writing(where):
         write_atomically(where, lambda file: file.write(content))
+    return where
+
+
+def check_place(path: str | os.PathLike[str]) -> None:
+    """Complains of a place that cannot be written, before there is anything to write.
+
+    Args:
+        path: The file that is to be written or replaced; it stays as it is.
+
+    Raises:
+        UserError: If it is no path, or cannot be written.
+    """
+    where = as_path("a file's place", path)
+    with writing(where):
+        if where.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not _is_no_file(where):
+            _beside(where).touch()
+            _beside(where).unlink()
+
+
+def as_path(what: str, given: str | os.PathLike[str]) -> Path:
+    """What a user gave for a path.
+
+    Args:
+        what: What it is the path of.
+        given: What was given.
+
+    Raises:
+        UserError: If it is none.
+    """
+    if not isinstance(given, (str, os.PathLike)) or given == "":  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UserError(f"{what} is a path, got {given!r}")
+    return Path(given)
+
+
+@contextmanager
+def writing(path: Path) -> Generator[None]:
+    """Inside, a place that cannot be written is told as bad input is.
+
+    Raises:
+        UserError: Naming the place and what is wrong with it.
+    """
+    try:
+        yield
     except (OSError, ValueError) as error:  # a name that no file can have is a ValueError
         reason = getattr(error, "strerror", None) or str(error)
-        raise UserError(f"cannot write {str(where)!r}: {reason.lower()}") from error
-    return where
+        raise UserError(f"cannot write {str(path)!r}: {reason.lower()}") from error
 
 
 PAGE = """\

@@ -37,9 +37,10 @@ class Registry(Mapping[str, T], Generic[T]):
 
         ``_`` is as good as ``-``.
         """
-        if isinstance(name, str) and name not in self._makers:  # pyright: ignore[reportUnnecessaryIsInstance]
+        is_name = isinstance(name, str)  # pyright: ignore[reportUnnecessaryIsInstance]
+        if is_name and name not in self._makers:
             name = name.replace("_", "-")
-        if name not in self._makers:
+        if not is_name or name not in self._makers:
             raise choose(self.what, name, self._makers, self._more)
         if name not in self._entries:
             self._entries[name] = self._makers[name]()

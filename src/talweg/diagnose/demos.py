@@ -150,7 +150,7 @@ def trained(recipe: Recipe, live: bool = False, seed: int = 0) -> Outcome:
     return Outcome(recipe, health, float(right.double().mean()))
 
 
-SGD, ADAM = torch.optim.SGD, torch.optim.Adam
+SGD = torch.optim.SGD
 DEMOS: Registry[Demo] = Registry("demo")
 """Every demo, by name."""
 for _each in (

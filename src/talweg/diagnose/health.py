@@ -9,7 +9,9 @@ from talweg.core import Registry, UserError
 from talweg.diagnose.findings.finding import Course, Diagnosis, Finding
 from talweg.diagnose.moment import Moment, Setting
 
-WRITERS: Registry[Callable[["Health", Path], Path]] = Registry("health report format")
+WRITERS: Registry[Callable[["Health", str | os.PathLike[str]], Path]] = Registry(
+    "health report format"
+)
 """How it is written for people; the report room adds ``"html"``."""
 
 
@@ -112,15 +114,9 @@ class Health:
             path: Where to.
 
         Raises:
-            UserError: If it cannot be written there.
+            UserError: If it is no path, or cannot be written.
         """
-        if not isinstance(path, (str, os.PathLike)):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise UserError(f"the report's place is a path, got {path!r}")
-        try:
-            return WRITERS["html"](self, Path(path))
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise UserError(f"cannot write the report to {str(path)!r}: {reason}") from error
+        return WRITERS["html"](self, path)
 
     def __str__(self) -> str:
         head = (

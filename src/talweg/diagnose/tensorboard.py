@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from talweg.core import UserError
+from talweg.core import UserError, as_path, writing
 from talweg.diagnose.health import Health
 from talweg.diagnose.moment import WHOLE
 
@@ -22,22 +22,16 @@ def write(health: Health, folder: str | os.PathLike[str]) -> Path:
     Raises:
         UserError: If TensorBoard is not installed, or the folder cannot be written.
     """
+    where = as_path("the folder", folder)
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise UserError(
             "to_tensorboard needs tensorboard: pip install 'talweg[tensorboard]'"
         ) from error
-    if not isinstance(folder, (str, os.PathLike)):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise UserError(f"the folder is a path, got {folder!r}")
-    try:
-        writer = SummaryWriter(str(folder))
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UserError(f"cannot write to {str(folder)!r}: {reason}") from error
-    with writer:
+    with writing(where), SummaryWriter(str(where)) as writer:
         _fill(writer, health)
-    return Path(folder)
+    return where
 
 
 def _fill(writer: Any, health: Health) -> None:

@@ -48,7 +48,7 @@ def watch(
             every 500th, and so on), and for a moment the memory of two more steps. The loss is
             then differentiated more often than the loop does it, which only hooks on its tensors
             can tell; see `Full`.
-        silence: Names of findings that are not wanted.
+        silence: Names of findings that are not wanted, or one name.
         thresholds: Name of a finding → threshold → another value.
         live: Whether a panel on the error stream shows the run meanwhile; where that is no
             terminal, a line for each new finding.
@@ -78,10 +78,9 @@ def watch(
         raise choose("tier", tier, TIERS)
     if every is not None:
         every = whole_number("every", every)
-    if isinstance(silence, str):
-        silence = [silence]
     check_flag("live", live)
-    health = Health(settled(DIAGNOSES, silence, thresholds or {}), every or EVERY, tier)
+    changed = {} if thresholds is None else thresholds
+    health = Health(settled(DIAGNOSES, silence, changed), every or EVERY, tier)
     watching = Watch(model, health, every, tier == "full")
     if live:
         watching.panel = Panel(health)

@@ -1,10 +1,11 @@
 """The page of a watched run: verdict, findings, curves, and a heat map for each measure."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from string import Template
 
-from talweg.core import write_atomically
+from talweg.core import write_page
 from talweg.diagnose import Health, Outcome, verdict
 from talweg.diagnose.demos import Demo
 from talweg.report import health_words as words
@@ -23,7 +24,7 @@ SECTIONS = {
 }
 
 
-def write(health: Health, path: Path) -> Path:
+def write(health: Health, path: str | os.PathLike[str]) -> Path:
     """Writes what is known of a watched run: one HTML file that needs nothing else, and no network.
 
     Args:
@@ -32,10 +33,11 @@ def write(health: Health, path: Path) -> Path:
 
     Returns:
         The path.
+
+    Raises:
+        UserError: If it is no path, or cannot be written.
     """
-    text = page([Run(health)], "Health of a training run", verdict(health))
-    write_atomically(path, lambda file: file.write(text.encode()))
-    return path
+    return write_page(path, page([Run(health)], "Health of a training run", verdict(health)))
 
 
 def demo_page(demo: Demo, outcomes: Sequence[Outcome]) -> str:

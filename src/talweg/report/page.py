@@ -4,7 +4,7 @@ from pathlib import Path
 from string import Template
 
 from talweg.core import write_atomically
-from talweg.report import about
+from talweg.report import protocol, summary
 from talweg.report.effects import DECIDING
 from talweg.report.figure import Figure, figure_html
 from talweg.report.figures import figures
@@ -47,22 +47,22 @@ def page(study: Study) -> str:
         return figure_html(figure, looks, labels)
 
     main = Template(part("page.html")).substitute(
-        overline=escape(about.overline(study)),
-        headline=about.headline(study),
-        banner=about.banner(study),
-        facts=about.facts(study),
+        overline=escape(summary.overline(study)),
+        headline=summary.headline(study),
+        banner=summary.banner(study),
+        facts=summary.facts(study),
         ranking=ranking_table(study, looks),
         nouns=escape(words.noun(study.record) + "s"),
-        conclusions=about.conclusions(study),
+        conclusions=summary.conclusions(study),
         lost=lost_section(study, looks),
         deciding="".join(put(figure) for figure in drawn if figure.key == DECIDING),
         figures="".join(put(figure) for figure in drawn if figure.key != DECIDING)
         or "<p>There is nothing to draw yet.</p>",
-        protocol=about.protocol(study),
-        notes=about.data_notes(study),
-        asked=about.asked(study),
-        log=about.log(study),
-        surroundings=about.surroundings(study),
+        protocol=protocol.protocol(study),
+        notes=protocol.data_notes(study),
+        asked=protocol.asked(study),
+        log=protocol.log(study),
+        surroundings=protocol.surroundings(study),
     )
     return framed(
         f"{study.record['name']}: talweg report",

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -92,8 +92,12 @@ class Diagnosis(ABC):
         """The same with other thresholds.
 
         Raises:
-            UserError: If it has none of that name, or one is no number above 0.
+            UserError: If they are not by name, it has none of a name, or one is no number above 0.
         """
+        if not isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UserError(
+                f"thresholds of {self.name!r} must be {{threshold: value}}, got {given!r}"
+            )
         own = [field.name for field in fields(self)]
         for name, value in given.items():
             if name not in own:
@@ -237,13 +241,18 @@ def settled(
 
     Args:
         diagnoses: All there are, by name.
-        silence: Names of those that are not made.
+        silence: Names of those that are not made, or one name.
         thresholds: Name → threshold → value.
 
     Raises:
-        UserError: If a name or a threshold is unknown.
+        UserError: If they are not names, or a name or a threshold is unknown.
     """
-    quiet = [diagnoses[name].name for name in silence]
+    names = [silence] if isinstance(silence, str) else silence
+    if not isinstance(names, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UserError(f"silence must be names of findings, got {silence!r}")
+    if not isinstance(thresholds, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UserError(f"thresholds must be {{finding: {{threshold: value}}}}, got {thresholds!r}")
+    quiet = [diagnoses[name].name for name in names]
     changed: dict[str, Mapping[str, Any]] = {
         diagnoses[name].name: given for name, given in thresholds.items()
     }
