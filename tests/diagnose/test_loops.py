@@ -12,10 +12,11 @@ import torch
 from tests.diagnose.tiny import adam, batches, bits, mlp, of, trained
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.optim.optimizer import _global_optimizer_pre_hooks
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 import talweg
 from talweg.core import UserError
+from talweg.diagnose import stepping
 from talweg.diagnose.backward import listening
 from talweg.diagnose.health import Health
 
@@ -130,6 +131,36 @@ def test_two_threads_that_train_two_models():
         assert health.notes == []
 
 
+def test_a_thread_may_begin_to_watch_while_others_make_their_steps():
+    """torch raises where a hook of all optimizers is added or removed during a step."""
+    model = mlp()
+    optimizer = adam(model)
+
+    def watch_elsewhere() -> None:
+        def work() -> None:
+            with talweg.watch(mlp()):
+                pass
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+
+    with talweg.watch(model, optimizer, every=1) as health:
+        handles = [
+            register_optimizer_step_post_hook(lambda *_: watch_elsewhere()),
+            register_optimizer_step_post_hook(lambda *_: None),
+        ]
+        try:
+            for x, y in batches(3):
+                optimizer.zero_grad()
+                cross_entropy(model(x), y).backward()
+                optimizer.step()
+        finally:
+            for handle in handles:
+                handle.remove()
+    assert health.steps == 3
+
+
 def test_a_watch_is_entered_once_at_a_time():
     model = mlp()
     watching = talweg.watch(model)
@@ -146,7 +177,6 @@ def test_a_watch_is_entered_once_at_a_time():
 def test_an_exception_passes_and_leaves_nothing_behind(error: type[BaseException]):
     model = mlp()
     before = torch.autograd.backward, torch.amp.GradScaler.scale
-    hooks = _global_optimizer_pre_hooks
     watching = talweg.watch(model, every=1)
     optimizer = adam(model)
 
@@ -164,7 +194,7 @@ def test_an_exception_passes_and_leaves_nothing_behind(error: type[BaseException
     health = watching._health
     assert health.steps == len(health.moments) == 2
     assert (torch.autograd.backward, torch.amp.GradScaler.scale) == before
-    assert not hooks
+    assert not stepping._listeners
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
 
 

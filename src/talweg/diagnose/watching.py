@@ -10,11 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
-from torch.optim.optimizer import (
-    Optimizer,
-    register_optimizer_step_post_hook,
-    register_optimizer_step_pre_hook,
-)
+from torch.optim.optimizer import Optimizer
 
 from talweg.core import UserError, first_line
 from talweg.diagnose.backward import listening
@@ -29,6 +25,7 @@ from talweg.diagnose.measured import Measured
 from talweg.diagnose.moment import WHOLE, Moment
 from talweg.diagnose.parts import Parts
 from talweg.diagnose.rounds import Rounds, bare
+from talweg.diagnose.stepping import stepping
 from talweg.diagnose.taking import read
 from talweg.diagnose.updates import closure_in
 from talweg.diagnose.wrappers import is_compiled, plain
@@ -94,11 +91,7 @@ class Watch:
             raise UserError("this watch is on already: talweg.watch makes another for a second run")
         self._began = time.perf_counter()
         self.is_on = True
-        for handle in (
-            register_optimizer_step_pre_hook(self._pre_step),
-            register_optimizer_step_post_hook(self._post_step),
-        ):
-            self._closing.callback(handle.remove)
+        self._closing.enter_context(stepping(self._pre_step, self._post_step))
         self._closing.enter_context(listening(self._backward))
         self._closing.enter_context(self.panel)
         self._closing.callback(self._measured.trace.detach)
@@ -203,7 +196,7 @@ class Watch:
     @beside
     def _enter_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
         """An optimizer makes a step; a closure it is given is listened to."""
-        if not self._rounds.enter(optimizer, caller(inspect.currentframe(), 3)):
+        if not self._rounds.enter(optimizer, caller(inspect.currentframe(), 4)):
             return None
         closure, put = closure_in(args, kwargs)
         self._begin_step(optimizer, closure is not None)
@@ -258,7 +251,7 @@ class Watch:
         finally:
             self._is_beside = False
 
-    def _post_step(self, optimizer: Optimizer, *_: object) -> None:
+    def _post_step(self, optimizer: Optimizer) -> None:
         if optimizer is self._only:
             self._count_step()
         else:
