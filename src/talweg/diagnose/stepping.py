@@ -54,6 +54,6 @@ def _before(optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
     return None if given[0] is args and given[1] is kwargs else given
 
 
-def _after(optimizer: Optimizer, *args: object) -> None:
-    for _, after in _listeners:
-        after(optimizer)
+def _after(optimizer: Optimizer, *_: object) -> None:
+    for each in _listeners:
+        each[1](optimizer)
