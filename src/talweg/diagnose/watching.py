@@ -2,7 +2,6 @@
 
 import inspect
 import math
-import time
 import warnings
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -23,6 +22,7 @@ from talweg.diagnose.health import Health
 from talweg.diagnose.heard import Heard, Loss
 from talweg.diagnose.measured import Measured
 from talweg.diagnose.moment import WHOLE, Moment
+from talweg.diagnose.overhead import Overhead
 from talweg.diagnose.parts import Parts
 from talweg.diagnose.rounds import Rounds, bare
 from talweg.diagnose.stepping import stepping
@@ -67,6 +67,7 @@ class Watch:
         self._rounds = Rounds(model)
         self._heard = Heard(self._rounds)
         self._calls = Calls(model, lambda: self._is_beside)
+        self._overhead = Overhead()
         self._steps = 0
         self._next = 0
         self._is_void = False
@@ -89,7 +90,8 @@ class Watch:
     def __enter__(self) -> Health:
         if self.is_on:
             raise UserError("this watch is on already: talweg.watch makes another for a second run")
-        self._began = time.perf_counter()
+        self.own = self._measured.trace.seconds = 0.0
+        self._overhead = Overhead()
         self.is_on = True
         self._closing.enter_context(stepping(self._pre_step, self._post_step))
         self._closing.enter_context(listening(self._backward))
@@ -104,7 +106,7 @@ class Watch:
         self._end()
         self._closing.close()
         self.is_on = False
-        self._tell_time()
+        self._health.seconds = self._overhead.seconds(self._seconds)
 
     @beside
     def _start(self) -> None:
@@ -120,9 +122,9 @@ class Watch:
         if not self._steps:
             self._health.notes.append(NO_STEP)
 
-    def _tell_time(self) -> None:
-        own = self.own + self._measured.trace.seconds
-        self._health.seconds = (time.perf_counter() - self._began, own)
+    @property
+    def _seconds(self) -> float:
+        return self.own + self._measured.trace.seconds
 
     def give_up(self, error: Exception) -> None:
         """Measures no more; the run goes on."""
@@ -263,6 +265,7 @@ class Watch:
         self._unread.append(self._heard.counted())
         if self._graph.has_heard:
             self._health.add(Moment(self._steps, self._graph.finish()))
+        self._overhead.step(self._seconds, is_measured=False)
         self._steps += 1
         if self._steps >= self._next or self._full is not None:
             self._go_on()
@@ -285,10 +288,12 @@ class Watch:
         """All optimizers have made their step."""
         losses = self._heard.last
         self._unread.append(self._heard.total())
-        if self._measured.is_on:
+        is_measured = self._measured.is_on
+        if is_measured:
             self._close(losses)
         elif self._graph.has_heard:
             self._health.add(Moment(self._steps, self._graph.finish()))
+        self._overhead.step(self._seconds, is_measured=is_measured)
         self._steps += 1
         self._rounds.next()
         self._go_on()
@@ -318,7 +323,7 @@ class Watch:
             self._full.finish(values, self._health, optimizer, len(losses))
         self._health.add(Moment(self._steps, values))
         self._calls.forget()
-        self._tell_time()
+        self._health.seconds = self._overhead.seconds(self._seconds)
 
     def _read_losses(self) -> list[float]:
         unread, self._unread = self._unread, []
