@@ -3,7 +3,7 @@
 import random
 import warnings
 from collections import deque
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeAlias, cast
 
@@ -24,15 +24,14 @@ class Calls:
 
     Args:
         model: The model.
-        is_beside: Whether what is called now is called by those who look.
 
     Attributes:
         kept: The calls that the last loss was made of, if they are kept.
     """
 
-    def __init__(self, model: nn.Module, is_beside: Callable[[], bool]) -> None:
+    def __init__(self, model: nn.Module) -> None:
         self._model = model
-        self._is_beside = is_beside
+        self._is_beside = False
         self.kept: list[Call] = []
         self._calls: deque[Call] = deque(maxlen=FEW)
         self._of_parts = ExitStack()
@@ -54,6 +53,15 @@ class Calls:
         self._closing.close()
         self._calls.clear()
         self.kept = []
+
+    @contextmanager
+    def looking(self) -> Generator[None]:
+        """Inside, the model is called by those who look, and no call is remembered."""
+        self._is_beside = True
+        try:
+            yield
+        finally:
+            self._is_beside = False
 
     def forget(self) -> None:
         """They are over: a loss was differentiated that was made of them."""
@@ -84,7 +92,7 @@ class Calls:
 
     def _note(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         is_learned = self._model.training and torch.is_grad_enabled()
-        if is_learned and not self._is_beside() and not torch.compiler.is_compiling():
+        if is_learned and not self._is_beside and not torch.compiler.is_compiling():
             if self._has_parts and module is self._model:
                 self._of_parts.close()
                 self._has_parts = False

@@ -1,10 +1,9 @@
 """What happens beside a training run while it is watched."""
 
 import inspect
-import math
 import warnings
-from collections.abc import Generator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 from torch import Tensor, nn
@@ -15,18 +14,17 @@ from talweg.core import UserError, first_line
 from talweg.diagnose.backward import listening
 from talweg.diagnose.beside import beside, cadence, caller
 from talweg.diagnose.calls import Calls
-from talweg.diagnose.finite import Origin
 from talweg.diagnose.full import Full
-from talweg.diagnose.graph import Graph, Leaps
+from talweg.diagnose.graph import Graph
 from talweg.diagnose.health import Health
 from talweg.diagnose.heard import Heard, Loss
+from talweg.diagnose.losses import Losses
 from talweg.diagnose.measured import Measured
-from talweg.diagnose.moment import WHOLE, Moment
+from talweg.diagnose.moment import Moment
 from talweg.diagnose.overhead import Overhead
 from talweg.diagnose.parts import Parts
 from talweg.diagnose.rounds import Rounds, bare
 from talweg.diagnose.stepping import stepping
-from talweg.diagnose.taking import read
 from talweg.diagnose.updates import closure_in
 from talweg.diagnose.wrappers import is_compiled, plain
 
@@ -63,17 +61,15 @@ class Watch:
         if is_full:
             compiled = any(is_compiled(module) for module in model.modules())
             self._full = Full(plain(model), compiled, self._measured.taking, health.notes)
-        self._graph, self._leaps = Graph(plain(model)), Leaps()
+        self._graph = Graph(plain(model))
         self._rounds = Rounds(model)
         self._heard = Heard(self._rounds)
-        self._calls = Calls(model, lambda: self._is_beside)
+        self._calls = Calls(model)
+        self._losses = Losses(plain(model), self._calls, health, self._note)
         self._overhead = Overhead()
         self._steps = 0
         self._next = 0
         self._is_void = False
-        self._is_beside = False
-        self._unread: list[Loss] = []
-        self._origin = Origin(plain(model), self._note)
         self._closing = ExitStack()
 
     @property
@@ -117,8 +113,7 @@ class Watch:
         """Takes in what is left."""
         if self._rounds.stepped:
             self._end_round()
-        if self._unread:
-            self._read_losses()
+        self._losses.read()
         if not self._steps:
             self._health.notes.append(NO_STEP)
 
@@ -161,15 +156,9 @@ class Watch:
         value = self._heard.note(loss, scaler, self._measured.is_on)
         if value is None:
             return
-        is_leap = False
-        if self._origin.is_open and loss.is_cpu:
-            number = float(value)
-            if math.isfinite(number):
-                is_leap = self._leaps.is_one(number)
-            else:
-                self._find_origin()
+        is_leap = self._losses.look(value, self._steps)
         if self._full is not None and self._full.is_due:
-            with self._looking():
+            with self._calls.looking():
                 self._full.backward(loss, self.optimizer, self._calls.last[-1:])
         if self._measured.is_on or is_leap:
             self._graph.follow(loss, is_needed=is_leap)
@@ -177,16 +166,6 @@ class Watch:
             self._calls.keep()
         else:
             self._calls.forget()
-
-    def _find_origin(self) -> None:
-        """Looks for the module that made numbers which are not finite."""
-        with self._looking():
-            values = self._origin.of_loss(self._calls.last)
-        if values:
-            known = [value for value in self._read_losses() if math.isfinite(value)]
-            if known:
-                values["last loss"] = {WHOLE: known[-1]}
-            self._health.add(Moment(self._steps, values))
 
     def _pre_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
         """An optimizer makes a step; most of them are only counted, when they are over."""
@@ -239,19 +218,10 @@ class Watch:
             self._calls.forget()
         elif self._measured.is_probed:
             if not self._rounds.stepped:
-                with self._looking():
+                with self._calls.looking():
                     self._measured.probe(self._calls.kept)
         elif is_last:
             self._measured.trace.detach()
-
-    @contextmanager
-    def _looking(self) -> Generator[None]:
-        """Inside, the model is called by those who look."""
-        self._is_beside = True
-        try:
-            yield
-        finally:
-            self._is_beside = False
 
     def _post_step(self, optimizer: Optimizer) -> None:
         if optimizer is self._only:
@@ -262,7 +232,7 @@ class Watch:
     @beside
     def _count_step(self) -> None:
         """A step is over of which nothing is measured but its loss."""
-        self._unread.append(self._heard.counted())
+        self._losses.add(self._heard.counted())
         if self._graph.has_heard:
             self._health.add(Moment(self._steps, self._graph.finish()))
         self._overhead.step(self._seconds, is_measured=False)
@@ -287,7 +257,7 @@ class Watch:
     def _end_round(self) -> None:
         """All optimizers have made their step."""
         losses = self._heard.last
-        self._unread.append(self._heard.total())
+        self._losses.add(self._heard.total())
         is_measured = self._measured.is_on
         if is_measured:
             self._close(losses)
@@ -315,19 +285,9 @@ class Watch:
         values = self._graph.finish()
         values |= self._measured.finish(optimizer, self._heard.scaler, loss)
         self._health.setting = self._measured.setting(self._health.setting, optimizer)
-        known = [value for value in self._read_losses() if not math.isnan(value)]
-        if known:
-            values["loss"] = {WHOLE: sum(known) / len(known)}
-        self._origin.of_gradients(values)
+        self._losses.close(values)
         if self._full is not None:
             self._full.finish(values, self._health, optimizer, len(losses))
         self._health.add(Moment(self._steps, values))
         self._calls.forget()
         self._health.seconds = self._overhead.seconds(self._seconds)
-
-    def _read_losses(self) -> list[float]:
-        unread, self._unread = self._unread, []
-        tensors = iter(read([loss for loss in unread if isinstance(loss, Tensor)]))
-        losses = [next(tensors) if isinstance(loss, Tensor) else loss for loss in unread]
-        self._health.losses += losses
-        return losses
