@@ -2,9 +2,10 @@
 
     python benchmarks/watch.py [--rounds 7] [--json FILE]
 
-Process time of one thread, so that what else runs on the machine weighs little; wall time of
-training and evaluation for a study. A figure is the median over rounds of the ratio of a watched
-loop to the unwatched one of the same round; the order within a round is drawn.
+Each task in a process of its own. Process time of one thread, so that what else runs on the machine
+weighs little; wall time of training and evaluation for a study. A figure is the median over rounds
+of the ratio of a watched loop to the unwatched one of the same round; the order within a round is
+drawn.
 """
 
 import argparse
@@ -14,8 +15,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -42,8 +45,6 @@ LIMITS = {
     ("digits MLP", "light"): 1.15,
     ("digits MLP", "full, every 50"): 1.25,
 }
-
-
 STUDY = "lanes of a study"
 
 
@@ -174,42 +175,42 @@ def study(rounds: int) -> dict[str, Any]:
     return {"ratios": {"light": ratios}}
 
 
+def loop(name: str, rounds: int) -> dict[str, Any]:
+    """What watching one of `TASKS` costs."""
+    torch.set_num_threads(1)
+    order, task = Random(0), TASKS[name]
+    task.seconds({})
+    seconds: dict[str, list[float]] = {way: [] for way in WAYS}
+    for _ in range(rounds):
+        for way in order.sample(list(WAYS), len(WAYS)):
+            seconds[way].append(task.seconds(WAYS[way]))
+    plain = seconds["unwatched"]
+    milliseconds = 1e3 * statistics.median(plain) / task.steps
+    ratios = {
+        way: [one / other for one, other in zip(each, plain, strict=True)]
+        for way, each in seconds.items()
+        if way != "unwatched"
+    }
+    for way, each in ratios.items():
+        sys.stdout.write(
+            f"{name}, {milliseconds:.2f} ms a step, {way}: {statistics.median(each):.3f} "
+            f"(asked: {LIMITS[name, way]}), {min(each):.3f} to {max(each):.3f}\n"
+        )
+    return {"steps": task.steps, "milliseconds a step": milliseconds, "ratios": ratios}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--task", choices=[*TASKS, STUDY], action="append")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
-    order, figures = Random(0), dict[str, dict[str, Any]]()
-    if STUDY in (asked.task or [STUDY]):
-        figures[STUDY] = study(asked.rounds)
-    torch.set_num_threads(1)
-    for name in asked.task or TASKS:
-        if name == STUDY:
-            continue
-        task = TASKS[name]
-        task.seconds({})
-        seconds: dict[str, list[float]] = {way: [] for way in WAYS}
-        for _ in range(asked.rounds):
-            for way in order.sample(list(WAYS), len(WAYS)):
-                seconds[way].append(task.seconds(WAYS[way]))
-        plain = seconds["unwatched"]
-        figures[name] = {
-            "steps": task.steps,
-            "milliseconds a step": 1e3 * statistics.median(plain) / task.steps,
-            "ratios": {
-                way: [one / other for one, other in zip(each, plain, strict=True)]
-                for way, each in seconds.items()
-                if way != "unwatched"
-            },
-        }
-        for way, ratios in figures[name]["ratios"].items():
-            sys.stdout.write(
-                f"{name}, {figures[name]['milliseconds a step']:.2f} ms a step, {way}: "
-                f"{statistics.median(ratios):.3f} (asked: {LIMITS[name, way]}), "
-                f"{min(ratios):.3f} to {max(ratios):.3f}\n"
-            )
-            sys.stdout.flush()
+    figures: dict[str, dict[str, Any]] = {}
+    for name in asked.task or [STUDY, *TASKS]:
+        # A process each, as a user's loop has: a study loads PyTorch's compiler.
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+            given = (study, asked.rounds) if name == STUDY else (loop, name, asked.rounds)
+            figures[name] = process.submit(*given).result()
     if asked.json:
         about = {**provenance(), "rounds": asked.rounds, "time": "process time, one thread"}
         asked.json.write_text(

@@ -28,6 +28,7 @@ class Heard:
     Attributes:
         last: The losses of the round so far.
         scaler: What scaled the last loss.
+        is_open: Whether losses are still heard in this step.
     """
 
     def __init__(self, rounds: Rounds) -> None:
@@ -36,7 +37,7 @@ class Heard:
         self._refused: list[Loss] = []
         self._had_own = False
         self._rounds_alone = 0
-        self._is_deaf = False
+        self.is_open = True
         self.last: list[Loss] = []
         self.scaler: GradScaler | None = None
 
@@ -47,7 +48,7 @@ class Heard:
         shows in its graph, which is looked at in the first steps and the measured ones, and always
         once there was a loss of others.
         """
-        if self._is_deaf:
+        if not self.is_open:
             return None
         is_read = type(loss) is Tensor and loss.is_cpu and not is_measured
         value = loss.item() if is_read else loss.detach()
@@ -70,20 +71,15 @@ class Heard:
         # Parameters that are spread over processes are not those of the graph.
         return hasattr(self._rounds.params[0], "to_local") or is_of(loss, self._rounds.own)
 
-    @property
-    def is_open(self) -> bool:
-        """Whether losses are still heard in this step."""
-        return not self._is_deaf
-
     def close_ears(self) -> None:
         """A step has what it is made with: what it evaluates besides is not its loss."""
         self.last += self._now
         self._now.clear()
-        self._is_deaf = True
+        self.is_open = False
 
     def settle(self) -> None:
         """An optimizer has made its step."""
-        self._is_deaf = False
+        self.is_open = True
 
     def counted(self) -> Loss:
         """The loss of a round of one optimizer, which is over and in which nothing was measured."""

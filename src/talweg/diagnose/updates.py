@@ -24,6 +24,7 @@ class Updates:
         self._before: dict[str, Tensor] = {}
         self._grads: dict[str, Tensor] = {}
         self._scale: Tensor | None = None
+        self._ended = 0
 
     def begin(self, optimizer: Optimizer, weights: Mapping[str, Tensor], has_closure: bool) -> None:
         """An optimizer's step begins.
@@ -60,6 +61,7 @@ class Updates:
         """The step is over."""
         if not self._held:
             return
+        self._ended += 1
         names = list(self._grads)
         if names:
             grads = [self._grads[name] for name in names]
@@ -70,6 +72,9 @@ class Updates:
 
     def order(self, values: Values, names: Sequence[str]) -> None:
         """Puts what was measured of several optimizers' weights in the model's order."""
+        ended, self._ended = self._ended, 0
+        if ended < 2:
+            return
         place = {name: place for place, name in enumerate(names)}
         for measure in OF_STEP:
             found = values.get(measure, {})

@@ -14,19 +14,18 @@ WINDOW = 2
 
 
 def gave(activity: Activity) -> Tensor | None:
-    """Which units gave anything but 0, ``[unit]``; None after an activation that never gives it.
+    """How often each unit gave anything but 0, ``[unit]``; None after what never gives it.
 
     Where the activation is not known, units that give exactly 0 on all samples count as dead too.
     """
     if activity.activation not in (*RECTIFIED, ""):
         return None
-    return activity.given > 0
+    return activity.given
 
 
 def dead(seen: Sequence[Tensor]) -> Tensor:
     """The share of units that gave nothing but 0 in all passes."""
-    alive = reduce(torch.logical_or, seen)
-    return 1 - alive.sum() / alive.numel()
+    return reduce(torch.add, seen).eq(0).mean(dtype=torch.float32)
 
 
 DEAD = OfActivity(

@@ -78,7 +78,7 @@ def averaged(seen: Sequence[Tensor]) -> Tensor:
     return seen[0] if len(seen) == 1 else torch.stack(list(seen)).mean(0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OfActivity:
     """A measurement of what a layer gives.
 
@@ -101,7 +101,7 @@ class OfActivity:
     tier: Tier = "light"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OfStep:
     """A measurement of what an update does.
 
