@@ -1,7 +1,7 @@
 """Signs of single moments, and how they become findings."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -46,8 +46,53 @@ def test_a_finding_is_told_once_it_persists_and_is_over_once_that_does():
     assert spans([0, 2, 2, 0, 0]) == [(10, 20, 30)]
 
 
-def test_a_finding_that_begins_again_is_another_one():
-    assert spans([2, 2, 0, 0, 2, 2]) == [(40, 50, None), (0, 10, 20)]
+def test_a_finding_that_begins_again_is_the_same_with_another_spell():
+    (one,) = course([2, 2, 0, 0, 2, 2])
+    assert (one.began, one.raised, one.passed) == (0, 10, None)
+    assert one.spells == ((0, 20), (40, None))
+    assert str(one) == "problem: above: a: 2 (from step 0 to 20, and again from 40)"
+    (one,) = course([2, 2, 0, 0, 2, 2, 0, 0, 2, 2, 0, 0])
+    assert (one.began, one.passed) == (0, 100)
+    assert one.spells == ((0, 20), (40, 60), (80, 100))
+    assert one.when == "3 times from step 0 on, last from 80 to 100"
+
+
+def test_signs_that_are_not_told_again_leave_a_finding_as_it_was():
+    (one,) = course([2, 2, 0, 0, 2, 0, 2, 0])
+    assert one.spells == ((0, 20),)
+    assert one.when == "from step 0 to 20"
+
+
+def test_a_finding_that_is_told_again_is_new():
+    found = Course([Above()])
+    told = [
+        [one.spells for one in found.add(Moment(n, {"measure": {"a": value}}), Setting())]
+        for n, value in enumerate([2.0, 2.0, 0.0, 0.0, 2.0, 2.0])
+    ]
+    assert told == [[], [((0, None),)], [], [], [], [((0, 2), (4, None))]]
+
+
+def test_a_finding_says_how_it_was_when_it_was_worst():
+    class Graded(Above):
+        def signs(self, past: Past) -> Any:
+            for sign in super().signs(past):
+                yield replace(sign, severity="problem" if sign.text > "3" else "warning")
+
+    moments = [
+        Moment(n, {"measure": {"a": value}}) for n, value in enumerate([4.0, 4.0, 0, 0, 2.0, 2.0])
+    ]
+    (one,) = persisting([Graded()], moments, Setting())
+    assert (one.severity, one.text, one.began, one.since) == ("problem", "4.0", 0, 4)
+
+
+def test_what_is_of_a_moment_neither_goes_on_nor_passes():
+    moments = [
+        Moment(0, {"loss": {WHOLE: 9.0}, "constant loss": {WHOLE: 2.0}}),
+        *(Moment(n, {"loss": {WHOLE: 1.0}}) for n in range(25, 100, 25)),
+    ]
+    (one,) = persisting([DIAGNOSES["wrong start"]], moments, Setting())
+    assert (one.began, one.passed, one.is_of_a_moment) == (0, 0, True)
+    assert str(one).endswith("(at step 0)")
 
 
 def test_what_is_certain_is_told_at_once():

@@ -233,7 +233,7 @@ def test_findings_are_cards_that_say_all_of_them(tmp_path):
     for one in found.findings:
         assert one.text in said
         assert one.meaning in said
-    assert "at step 40, there at the end" in said
+    assert "from step 40, there at the end" in said
     assert "8 more" in said
     assert "nn.LeakyReLU()" in said
 
@@ -245,7 +245,7 @@ def test_a_finding_that_passed_says_when(tmp_path):
         found.add(Moment(step, {"dead": values}))
     assert found.findings[0].passed == 120
     said = read(found, tmp_path).text
-    assert "at step 100, passed at step 120" in said
+    assert "from step 100 to 120" in said
     assert "until step 120" in said
 
 

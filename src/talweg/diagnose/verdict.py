@@ -26,19 +26,21 @@ def verdict(health: Health) -> str:
     name, places = next(iter(found.items()))
     worst = places[0]
     where = f" in layer {worst.layer}" if worst.layer else ""
-    over = "" if worst.passed is None else f", until step {worst.passed}"
+    is_over = worst.passed is not None and not worst.is_of_a_moment
+    over = f", until step {worst.passed}" if is_over else ""
     return f"{name.capitalize()}{where}: {worst.text}{over}"
 
 
 def by_name(findings: list[Finding]) -> dict[str, list[Finding]]:
     """Findings of one name together, each the worst first, and the worst name first.
 
-    One that goes on is worse than one that passed, then the severity counts, then what began first.
+    One that goes on is worse than one that passed, then the severity counts, then how long it has
+    been there.
     """
     order = {severity: place for place, severity in enumerate(SEVERITIES)}
     found: dict[str, list[Finding]] = {}
     for one in sorted(
-        findings, key=lambda one: (one.passed is not None, -order[one.severity], one.began)
+        findings, key=lambda one: (one.passed is not None, -order[one.severity], one.since)
     ):
         found.setdefault(one.name, []).append(one)
     return found

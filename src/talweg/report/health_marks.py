@@ -141,8 +141,9 @@ def frames(
     places: dict[tuple[int, int, int | None, str], list[int]] = {}
     for one in run.found_by(measures):
         own = [row for row, name in enumerate(rows) if is_of(name, one.layer)]
-        key = (run.numbers[one.name], one.began, one.passed, COLOURS[one.severity])
-        places.setdefault(key, []).extend(own)
+        for spell in one.spells:
+            key = (run.numbers[one.name], *spell, COLOURS[one.severity])
+            places.setdefault(key, []).extend(own)
     left, right = reach(steps)
     half = (right - left) / len(steps) / 2
     shapes: list[dict[str, Any]] = []

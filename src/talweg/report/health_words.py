@@ -92,11 +92,8 @@ def _card(run: Run, name: str) -> str:
 
 def _place(one: Finding, lasts: bool) -> str:
     where = f"<code>{escape(one.layer)}</code> " if one.layer else ""
-    passed = "" if one.passed is None else f", passed at step {one.passed:,}"
-    if one.began == one.raised:
-        when = f"at step {one.began:,}{passed}"
-    else:
-        when = f"from step {one.began:,}, told at {one.raised:,}{passed}"
+    told = "" if one.began == one.raised else f", told at {one.raised}"
+    when = f"{one.when}{told}"
     still = ", there at the end" if lasts else ""
     return f"<li>{where}{escape(one.text)} <small>{when}{still}</small></li>"
 

@@ -149,7 +149,8 @@ def by_rate(history: History, contender: str) -> dict[float, list[RateFinding]]:
     lanes: Counter[float] = Counter(lane.lr for lane in history.of("tune", contender))
     shown: defaultdict[tuple[float, str], list[LaneFinding]] = defaultdict(list)
     for each in findings_of(history, contender):
-        if each.lane.phase == "tune" and each.finding.passed is None:
+        stays = each.finding.passed is None or each.finding.is_of_a_moment
+        if each.lane.phase == "tune" and stays:
             shown[each.lane.lr, each.finding.name].append(each)
     found: defaultdict[float, list[RateFinding]] = defaultdict(list)
     for (lr, name), own in shown.items():

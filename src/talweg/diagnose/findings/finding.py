@@ -43,11 +43,14 @@ class Finding:
         layer: The module's path; empty where it is of the whole model.
         text: The evidence in words, as it was when it was worst.
         evidence: The same in numbers, thresholds among them.
-        began: The step from which on it was seen.
+        began: The step from which on it was seen first.
         raised: The step at which it had been seen often enough to be told.
-        passed: The step from which on it was no longer seen; None while it is.
+        passed: The step from which on it was no longer seen; None while it is. That at which it
+            began, of what is only of one moment.
         meaning: What it means.
         remedies: What to try, a line each, most of them code.
+        spells: Where it came and went: from which step on it was seen, and was no longer, each
+            time.
     """
 
     name: str
@@ -60,11 +63,35 @@ class Finding:
     passed: int | None
     meaning: str
     remedies: tuple[str, ...]
+    spells: tuple[tuple[int, int | None], ...]
 
     def __str__(self) -> str:
         where = f"{self.layer}: " if self.layer else ""
+        return f"{self.severity}: {self.name}: {where}{self.text} ({self.when})"
+
+    @property
+    def is_of_a_moment(self) -> bool:
+        """Whether it is of one moment only, and neither goes on nor passes."""
+        return self.passed == self.began
+
+    @property
+    def since(self) -> int:
+        """The step from which on it was seen the last time."""
+        return self.spells[-1][0]
+
+    @property
+    def when(self) -> str:
+        """When it was seen: ``"from step 25 to 75, and again from 150"``."""
+        if self.is_of_a_moment:
+            return f"at step {self.began}"
         until = "" if self.passed is None else f" to {self.passed}"
-        return f"{self.severity}: {self.name}: {where}{self.text} (from step {self.began}{until})"
+        count = len(self.spells)
+        if count == 1:
+            return f"from step {self.began}{until}"
+        if count == 2:
+            first = self.spells[0][1]
+            return f"from step {self.began} to {first}, and again from {self.since}{until}"
+        return f"{count} times from step {self.began} on, last from {self.since}{until}"
 
 
 @dataclass(frozen=True)
@@ -83,6 +110,8 @@ class Diagnosis(ABC):
     """The measures without which it sees nothing."""
     persists: ClassVar[int] = 2
     """Measured moments in a row that must show it before it is told, and before it is over."""
+    is_of_a_moment: ClassVar[bool] = False
+    """Whether it is seen at one moment only."""
 
     @abstractmethod
     def signs(self, past: Past) -> Iterator[Sign]:
@@ -130,7 +159,7 @@ class Course:
         self._persists = persists
         self._past = Past(Setting())
         self._seen: dict[tuple[str, str], _Seen] = {}
-        self._over: list[Finding] = []
+        self._over: dict[tuple[str, str], Finding] = {}
 
     def add(self, moment: Moment, setting: Setting) -> list[Finding]:
         """Takes in what was measured at the next moment; returns the findings that are new."""
@@ -144,35 +173,40 @@ class Course:
             before = [layer for name, layer in self._seen if name == diagnosis.name]
             for layer in dict.fromkeys([*before, *signs]):
                 key = diagnosis.name, layer
-                seen = self._seen.setdefault(
-                    key, _Seen(diagnosis, moment.step, self._persists or diagnosis.persists)
-                )
+                if key not in self._seen:
+                    persists = self._persists or diagnosis.persists
+                    self._seen[key] = _Seen(diagnosis, moment.step, persists, self._over.get(key))
+                seen = self._seen[key]
                 was_told = seen.is_told
                 seen.look(moment.step, signs.get(layer))
                 if seen.is_told and not was_told:
                     new.append(seen.finding())
                 if seen.is_over:
-                    self._over += [seen.finding()] if seen.is_told else []
+                    if seen.is_told:
+                        self._over[key] = seen.finding()
                     del self._seen[key]
         return new
 
     @property
     def findings(self) -> list[Finding]:
-        """All so far: those that go on first, then the worst, then those that began first."""
-        now = [seen.finding() for seen in self._seen.values() if seen.is_told]
+        """All so far: those that go on first, then the worst, then those of longest standing."""
+        now = {key: seen.finding() for key, seen in self._seen.items() if seen.is_told}
         order = {name: place for place, name in enumerate(SEVERITIES)}
         return sorted(
-            [*now, *self._over],
-            key=lambda one: (one.passed is not None, -order[one.severity], one.began),
+            (self._over | now).values(),
+            key=lambda one: (one.passed is not None, -order[one.severity], one.since),
         )
 
 
 class _Seen:
-    """One diagnosis in one layer, from its first sign to its end."""
+    """One diagnosis in one layer, from its first sign to its end; and when it was there before."""
 
-    def __init__(self, diagnosis: Diagnosis, step: int, persists: int) -> None:
+    def __init__(
+        self, diagnosis: Diagnosis, step: int, persists: int, before: Finding | None
+    ) -> None:
         self._diagnosis = diagnosis
         self._persists = persists
+        self._before = before
         self._began = step
         self._raised = step
         self._worst: Sign | None = None
@@ -200,12 +234,17 @@ class _Seen:
     @property
     def is_over(self) -> bool:
         """Whether it is no more; signs that were not told are forgotten at the first miss."""
+        if self._diagnosis.is_of_a_moment:
+            return self.is_told
         return self._misses >= (self._persists if self.is_told else 1)
 
     def finding(self) -> Finding:
         sign, about = self._worst, self._diagnosis
         assert sign is not None
-        return Finding(
+        passed = self._first_miss if self.is_over else None
+        if about.is_of_a_moment:
+            passed = self._began
+        now = Finding(
             about.name,
             sign.severity,
             sign.layer,
@@ -213,10 +252,18 @@ class _Seen:
             sign.evidence,
             self._began,
             self._raised,
-            self._first_miss if self.is_over else None,
+            passed,
             about.meaning,
             about.remedies,
+            ((self._began, passed),),
         )
+        before = self._before
+        if before is None:
+            return now
+        spells = (*before.spells, *now.spells)
+        if SEVERITIES.index(before.severity) > SEVERITIES.index(now.severity):
+            return replace(before, passed=passed, spells=spells)
+        return replace(now, began=before.began, raised=before.raised, spells=spells)
 
 
 def persisting(

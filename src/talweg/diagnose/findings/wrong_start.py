@@ -36,6 +36,7 @@ class WrongStart(Diagnosis):
     )
     needs = ("constant loss",)
     persists = 1
+    is_of_a_moment = True
 
     def signs(self, past: Past) -> Iterator[Sign]:
         """See `Diagnosis.signs`."""
