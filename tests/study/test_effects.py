@@ -173,17 +173,30 @@ def test_a_level_that_fails_everywhere_is_told_once():
     assert failures == [f"32 {HALF_WAY}"]
 
 
-def test_why_a_contender_failed_is_told_by_its_gradient():
+def fading(factor: float) -> History:
+    """The second model's gradient falls by a factor a layer, and it does not train."""
     scores = np.full((3, 2, 4), 0.9) + noise(3, 2, 4)
     scores[:, 1] = 0.1
     history = crossed(scores)
     for name, entry in history.contenders.items():
-        falls = 0.1 if name.endswith("32") else 0.9
+        falls = factor if name.endswith("32") else 0.9
         entry["gradients"] = {str(layer): falls ** (4 - layer) for layer in range(5)}
-    (failure,) = [t for t in told(history) if "constant prediction" in t]
-    assert "changes by a factor of 0.1 a layer on the way back" in failure
-    assert "the first layer's is 0.0001 of the last one's" in failure
+    return history
+
+
+def test_why_a_contender_failed_is_told_by_its_gradient():
+    (failure,) = [t for t in told(fading(0.45)) if "constant prediction" in t]
+    assert "changes by a factor of 0.45 a layer on the way back" in failure
+    assert "the first layer's is 0.04 of the last one's" in failure
     assert "0.9 a layer)" in failure
+
+
+def test_why_a_contender_failed_is_told_by_its_finding_and_only_once():
+    history = fading(0.1)
+    text = "vanishing gradient (layer 0: the gradient falls by 0.1 a layer from 4 on"
+    (failure,) = [t for t in sentences(history, rank(history)) if "vanishing" in t]
+    assert f"constant prediction (10.0%) to a good score (86.2%) at any rate: {text}" in failure
+    assert "changes by a factor" not in failure
 
 
 def test_three_factors_leave_a_rest():

@@ -53,9 +53,10 @@ def test_a_reason_needs_most_of_the_seeds_and_names_the_worst_layer():
     assert found.worst.began == 10
     assert by_rate(history, "b") == {}
     assert len(findings_of(history, "b")) == 2
-    assert reasons(history) == [
-        "A at 1: dead units (layer 3: 75% of its 8 units are dead, and 1 layer more, from step 10)."
-    ]
+    assert reasons(history) == {
+        "a": "A at 1: dead units (layer 3: 75% of its 8 units are dead, and 1 layer more, from "
+        "step 10)."
+    }
 
 
 def test_what_a_lane_got_over_is_no_reason():
@@ -71,7 +72,7 @@ def test_a_record_without_layers_has_no_findings():
         del contender["layers"], contender["start"]
     history = maker.history()
     assert findings_of(history, "a") == []
-    assert reasons(history) == []
+    assert reasons(history) == {}
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ def deep(tmp_path_factory) -> talweg.Study:
 
 def test_a_study_says_why_eight_sigmoid_layers_do_not_learn(deep):
     (text,) = [text for text in sentences(deep.history, deep.ranking) if "vanishing" in text]
-    assert text.startswith("sigmoid at every rate: vanishing gradient (layer 1: ")
+    assert "at any rate: vanishing gradient (layer 1: the gradient falls by 0.4" in text
     assert {each.finding.name for each in deep.findings} >= {"vanishing gradient"}
     assert talweg.load(deep.folder).findings == deep.findings
 

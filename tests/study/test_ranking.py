@@ -236,7 +236,8 @@ def test_the_sentences_say_what_happened():
     assert "B reached 80.0% on validation first: after 1 epoch (10 steps)" in text
     assert "C did not get there" in text
     assert "A is the easiest to set: good over 1.0 decades of learning rates (1 to 10)" in text
-    assert "C diverged at 10 in every seed." in text
+    assert "C at 10: learning rate too large (at a rate of 10 it diverged at step 7)." in text
+    assert "C diverged" not in text
 
 
 def test_the_conclusions_say_what_the_seeds_can_tell():

@@ -9,6 +9,7 @@ from talweg.core import listing
 from talweg.diagnose import a_layer
 from talweg.study import words
 from talweg.study.effects import Effect, LevelMean, has_failed, varied
+from talweg.study.findings import at_every_rate, told
 from talweg.study.history import History
 from talweg.study.ranking import Row
 from talweg.study.tuning import near_best, sign_of
@@ -169,23 +170,22 @@ def _failures(history: History, rows: Sequence[Row], found: Sequence[Effect]) ->
     failed = [row for row in rows if has_failed(history, row)]
     if len(failed) == len(rows):
         return []
-    told: set[str] = set()
+    named: set[str] = set()
     sentences: list[str] = []
     mains = [effect for effect in found if len(effect.factors) == 1 and effect.factors != ("rule",)]
     for effect in mains:
         for level in effect.levels:
             own = [row for row in failed if row.levels[effect.factors[0]] == level.name]
-            if not own or {row.name for row in own} <= told:
+            if not own or {row.name for row in own} <= named:
                 continue
-            told |= {row.name for row in own}
+            named |= {row.name for row in own}
             sentences.append(
                 f"{_whom(history, effect.factors[0], level, own)} {what}{_why(history, own, rows)}."
             )
-    rest = [row for row in failed if row.name not in told]
+    rest = [row for row in failed if row.name not in named]
     if rest:
-        named = listing([row.label for row in rest], limit=6)
-        why = _why(history, rest, rows)
-        sentences.append(f"{named} {what}{why}.")
+        who = listing([row.label for row in rest], limit=6)
+        sentences.append(f"{who} {what}{_why(history, rest, rows)}.")
     return [*sentences, *_fell(history, rows)]
 
 
@@ -216,8 +216,30 @@ def _whom(history: History, factor: str, level: LevelMean, own: Sequence[Row]) -
     return f"{label} with {words.listed(named)}"
 
 
+def explained(history: History, rows: Sequence[Row]) -> list[str]:
+    """Contenders that did not train, and why is known: of a problem at every rate.
+
+    The best contender does not have it.
+    """
+    best = at_every_rate(history, rows[0].name)
+    failed = [row.name for row in rows if has_failed(history, row)]
+    if len(failed) == len(rows):
+        return []
+    return [
+        name
+        for name in failed
+        if (cause := at_every_rate(history, name)) is not None
+        and (best is None or best.name != cause.name)
+    ]
+
+
 def _why(history: History, own: Sequence[Row], rows: Sequence[Row]) -> str:
-    """The gradient at the start, if it fades in those that failed and less so in the best."""
+    """What those that failed show at every rate, or how the gradient fades in them at the start."""
+    known = explained(history, rows)
+    causes = [at_every_rate(history, row.name) for row in own if row.name in known]
+    named = [cause for cause in causes if cause is not None]
+    if len(named) == len(own) and len({cause.name for cause in named}) == 1:
+        return f": {named[0].name} ({told(named[0])})"
     factors = [_fading(history, row) for row in own]
     if not factors or None in factors:
         return ""

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -169,26 +169,56 @@ def _badness(finding: Finding) -> tuple[int, int, float]:
     """
     evidence = finding.evidence
     over = next(iter(evidence.values()), 0.0) / evidence.get("threshold", math.inf)
-    return -SEVERITIES.index(finding.severity), finding.began, -over
+    return -SEVERITIES.index(finding.severity), finding.since, -over
 
 
-def reasons(history: History) -> list[str]:
-    """Why rates were lost: a sentence for each contender that has a problem at some of them."""
-    texts = [text for name in history.contenders if (text := _reason(history, name))]
-    if len(texts) > MANY:
-        more = counted(len(texts) - MANY, words.noun(history.record))
-        return [*texts[:MANY], f"{more} more had problems; the report names them."]
-    return texts
+@remembered
+def at_every_rate(history: History, contender: str) -> RateFinding | None:
+    """The worst problem that a contender shows at every rate that was tried, where it is worst."""
+    by_name = problems(history, contender)
+    tuned = len(rates(history, contender))
+    found = [each for own in by_name.values() if len(own) == tuned for each in own]
+    return min(found, key=lambda each: _badness(each.worst), default=None)
 
 
-def _reason(history: History, contender: str) -> str:
-    """The two problems that cost a contender most of its rates."""
-    tuned = [rate.lr for rate in rates(history, contender)]
+def problems(history: History, contender: str) -> dict[str, list[RateFinding]]:
+    """Problem → where a contender shows it, by rate."""
     own: defaultdict[str, list[RateFinding]] = defaultdict(list)
     for found in by_rate(history, contender).values():
         for each in found:
             if each.worst.severity == "problem":
                 own[each.name].append(each)
+    return dict(own)
+
+
+def reasons(history: History, explained: Container[str] = ()) -> dict[str, str]:
+    """Why rates were lost: contender → a sentence, of those that have a problem at some of them.
+
+    Args:
+        history: The study's.
+        explained: Contenders of which the problem they have at every rate was told before.
+
+    Returns:
+        Of many contenders the first few; under no name that there are more.
+    """
+    texts = {
+        name: text for name in history.contenders if (text := _reason(history, name, explained))
+    }
+    if len(texts) <= MANY:
+        return texts
+    more = counted(len(texts) - MANY, words.noun(history.record))
+    return dict(list(texts.items())[:MANY]) | {
+        "": f"{more} more had problems; the report names them."
+    }
+
+
+def _reason(history: History, contender: str, explained: Container[str]) -> str:
+    """The two problems that cost a contender most of its rates."""
+    tuned = [rate.lr for rate in rates(history, contender)]
+    own = problems(history, contender)
+    known = at_every_rate(history, contender) if contender in explained else None
+    if known is not None:
+        del own[known.name]
     if not own:
         return ""
     largest = sorted(own.values(), key=len, reverse=True)[:2]
@@ -198,14 +228,12 @@ def _reason(history: History, contender: str) -> str:
 
 
 def told(found: RateFinding) -> str:
-    """The evidence of a finding in words.
-
-    It names the worst layer, and since when.
-    """
+    """The evidence of a finding in words, with the worst layer and when it was seen."""
     others = len(found.layers) - 1
     where = f"layer {found.layers[0]}: " if found.layers[0] else ""
     more = f", and {counted(others, 'layer')} more" if others else ""
-    return f"{where}{found.worst.text}{more}, from step {found.worst.began}"
+    when = "" if "step" in found.worst.evidence else f", {found.worst.when}"
+    return f"{where}{found.worst.text}{more}{when}"
 
 
 def _at(own: Sequence[RateFinding], tuned: Sequence[float]) -> str:

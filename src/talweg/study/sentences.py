@@ -1,13 +1,14 @@
 """What a study found, in sentences."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
+from talweg.diagnose.findings import TooHot
 from talweg.study import words
-from talweg.study.deciding import deciding, headline
+from talweg.study.deciding import deciding, explained, headline
 from talweg.study.effects import effects
-from talweg.study.findings import reasons
+from talweg.study.findings import problems, reasons
 from talweg.study.history import History
 from talweg.study.pairs import Pairs
 from talweg.study.pruning import saving
@@ -28,7 +29,8 @@ def sentences(history: History, rows: Sequence[Row]) -> list[str]:
     found += _beaten(history, rows)
     found.append(_more_seeds(history, rows))
     found += [_first_to_target(history, rows), _easiest(rows), *_edges(history, rows)]
-    found += [*_divergence(history), *reasons(history), _pruned(history)]
+    told = reasons(history, explained(history, rows))
+    found += [*_divergence(history, told), *told.values(), _pruned(history)]
     return [text for text in found if text]
 
 
@@ -233,15 +235,30 @@ def _edges(history: History, rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _divergence(history: History) -> list[str]:
-    found = [text for name in history.contenders if (text := _diverged(history, name))]
+def _divergence(history: History, told: Mapping[str, str]) -> list[str]:
+    """Who diverged, if not told as a rate that is too large.
+
+    Args:
+        history: The study's.
+        told: Contender → why it lost rates.
+    """
+    found = {name: text for name in history.contenders if (text := _diverged(history, name))}
     if len(found) <= MANY:
-        return found
+        known = {name for name, text in told.items() if TooHot.name in text}
+        return [text for name, text in found.items() if not _is_known(history, name, known)]
     lost = sum(lane.lane in history.diverged for lane in history.lanes)
     return [
         f"{len(found)} of {len(history.contenders)} {words.noun(history.record)}s diverged at some "
         f"rate, {lost} of {len(history.lanes)} runs in all; the report shows at which."
     ]
+
+
+def _is_known(history: History, name: str, told: Container[str]) -> bool:
+    """Whether a contender diverged only where its rate was told to be too large."""
+    too_large = {each.lr for each in problems(history, name).get(TooHot.name, ())}
+    fresh = any(lane.lane in history.diverged for lane in history.of("final", name))
+    rest = [each.lr for each in rates(history, name) if each.diverged and each.lr not in too_large]
+    return name in told and not fresh and not rest
 
 
 def _diverged(history: History, name: str) -> str:
