@@ -66,6 +66,42 @@ def test_what_a_lane_got_over_is_no_reason():
     assert {each.finding.passed for each in findings_of(history, "a")} == {20}
 
 
+def paced(low: list[float], high: list[float]) -> Maker:
+    """A rule's training losses from 2.0 on, at a lower rate and at the one that does best."""
+    maker = Maker(record({"a": [0.1, 1.0]}))
+    maker.record["contenders"][0] |= {"layers": LAYERS, "start": {"loss": {"": 2.0}}}
+    for lr, losses, score in ((0.1, low, 0.5), (1.0, high, 0.9)):
+        for seed in (1000, 1001):
+            maker.lane("tune", "a", lr, seed, [0.1, score, score])
+            lane = maker.record["lanes"][-1]["lane"]
+            for epoch, loss in enumerate(losses, start=1):
+                maker.rows.append((lane, 10 * epoch, float(epoch), "train", "loss", loss))
+    return maker
+
+
+def test_a_rate_that_comes_half_as_far_as_the_best_is_too_small():
+    history = paced([1.9, 1.75], [1.5, 1.0]).history()
+    (found,) = by_rate(history, "a")[0.1]
+    assert (found.name, found.seeds) == ("learning rate too small", 2)
+    text = "at a rate of 0.1 the loss has come 25% of the way that it comes at 1"
+    assert found.worst.text == text
+    assert found.worst.began == 20
+    assert 1.0 not in by_rate(history, "a")
+    assert reasons(history) == {}
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        pytest.param([1.8, 1.4], [1.5, 1.0], id="60% of the way"),
+        pytest.param([2.0, 2.0], [1.9, 1.7], id="the best hardly learns either"),
+        pytest.param([1.2], [1.6, 1.0], id="stopped early, and not behind at that step"),
+    ],
+)
+def test_a_rate_is_not_called_too_small(low: list[float], high: list[float]):
+    assert by_rate(paced(low, high).history(), "a") == {}
+
+
 def test_a_record_without_layers_has_no_findings():
     maker = made({})
     for contender in maker.record["contenders"]:

@@ -8,15 +8,17 @@ from typing import Any
 
 from talweg.core import counted, listing
 from talweg.diagnose import DIAGNOSES, Finding, Layer, Moment, Setting, persisting
-from talweg.diagnose.findings import SEVERITIES
+from talweg.diagnose.findings import SEVERITIES, TooCold
 from talweg.diagnose.moment import WHOLE, RuleInUse
 from talweg.diagnose.probe import SPLIT
 from talweg.diagnose.stability import STABLE
 from talweg.rules import RULES
 from talweg.study import words
 from talweg.study.history import History, Lane, remembered
-from talweg.study.tuning import rates
+from talweg.study.tuning import best_rate, rates
 
+FALLS = 0.2
+"""The share of the first loss that is gone at the best rate, for another to be called too small."""
 MANY = 6
 """Contenders whose findings are told in sentences; the rest are in the report."""
 
@@ -106,6 +108,8 @@ def moments_of(history: History, lane: Lane) -> list[Moment]:
     if losses is not None:
         for step, loss in zip(losses.steps.tolist(), losses.values.tolist(), strict=True):
             by_step.setdefault(step, {})["loss"] = {WHOLE: loss}
+    for step, values in way_of(history, lane).items():
+        by_step.setdefault(step, {}).update(values)
     died = history.diverged.get(lane.lane)
     if died is not None:
         by_step.setdefault(died, {})["diverged"] = {WHOLE: float(died)}
@@ -116,6 +120,34 @@ def moments_of(history: History, lane: Lane) -> list[Moment]:
         Moment(step, {name: _ordered(found, layers) for name, found in by_step[step].items()})
         for step in sorted(by_step)
     ]
+
+
+def way_of(history: History, lane: Lane) -> dict[int, dict[str, dict[str, float]]]:
+    """How far a lane's loss came, as a share of the way it comes at its contender's best rate.
+
+    Of lanes in tuning with lower rates, by the training loss at their last reading; of none where
+    the loss hardly falls at the best rate either.
+    """
+    best = best_rate(history, lane.contender)
+    start = history.contenders[lane.contender].get("start", {}).get("loss", {}).get(WHOLE)
+    own = history.series(lane.lane, "train", "loss")
+    if lane.phase != "tune" or lane.lane in history.diverged or own is None:
+        return {}
+    if best is None or start is None or best.diverged or lane.lr >= best.lr:
+        return {}
+    step = int(own.steps[-1])
+    there = [
+        float(series.values[series.steps == step][0])
+        for each in history.of("tune", lane.contender)
+        if each.lr == best.lr
+        and (series := history.series(each.lane, "train", "loss")) is not None
+        and step in series.steps
+    ]
+    come = start - sum(there) / len(there) if there else 0.0
+    if not come > FALLS * abs(start):
+        return {}
+    way = (start - float(own.values[-1])) / come
+    return {step: {"way": {WHOLE: way}, "best rate": {WHOLE: best.lr}}}
 
 
 def _ordered(values: Mapping[str, float], layers: Sequence[str]) -> dict[str, float]:
@@ -182,11 +214,11 @@ def at_every_rate(history: History, contender: str) -> RateFinding | None:
 
 
 def problems(history: History, contender: str) -> dict[str, list[RateFinding]]:
-    """Problem → where a contender shows it, by rate."""
+    """Problem → where a contender shows it, by rate; that low rates are low goes without saying."""
     own: defaultdict[str, list[RateFinding]] = defaultdict(list)
     for found in by_rate(history, contender).values():
         for each in found:
-            if each.worst.severity == "problem":
+            if each.worst.severity == "problem" and each.name != TooCold.name:
                 own[each.name].append(each)
     return dict(own)
 

@@ -11,7 +11,8 @@ from talweg.diagnose.moment import WHOLE, Past
 class TooCold(Diagnosis):
     """Updates are a tiny share of the weights while the loss has hardly moved.
 
-    A rate that a schedule lowered, or is raising yet, is left alone.
+    A rate that a schedule lowered, or is raising yet, is left alone. Of lanes of a study, whose
+    updates are not measured, it is told by how far the loss comes at the best rate.
 
     Args:
         ratio: The root mean square of an update, of that of its weight, at most, in the layer in
@@ -19,6 +20,8 @@ class TooCold(Diagnosis):
         mean: The same on the geometric mean over layers, at most, if it is 8 times that at most in
             the one in which it is largest.
         left: The share of the loss of the first steps that is left, at least.
+        way: How far the loss of a lane came, as a share of the way it comes at the best rate in as
+            many steps, at most.
 
     Source: about 1e-3 is usual: CS231n, "Ratio of weights:updates". In healthy runs of
     ``benchmarks/findings.py`` the layer that moves most moves by 9e-4 or more and the
@@ -28,6 +31,7 @@ class TooCold(Diagnosis):
     ratio: float = 7.5e-4
     mean: float = 2.5e-4
     left: float = 0.85
+    way: float = 0.5
 
     name = "learning rate too small"
     meaning = "Weights hardly move: at this pace training takes many times the steps it could."
@@ -35,10 +39,11 @@ class TooCold(Diagnosis):
         "three to ten times the rate; talweg.find_lr(model, data) finds one to start from",
         "talweg.optim.Adam, whose steps do not shrink with the gradient",
     )
-    needs = ("update ratio",)
+    needs = ("update ratio", "way")
 
     def signs(self, past: Past) -> Iterator[Sign]:
         """See `Diagnosis.signs`."""
+        yield from self._behind(past)
         lr, loss, ratios = past.now.one("lr"), past.now.one("loss"), past.now.of("update ratio")
         first = past.first_loss if past.count < 3 else past.early_loss
         if lr is None or loss is None or first is None or past.count < 2 or not ratios:
@@ -56,3 +61,16 @@ class TooCold(Diagnosis):
                 f"less, and the loss is {loss:.3g} of {first:.3g}",
                 {"update ratio": ratio, "threshold": self.ratio, "loss": loss},
             )
+
+    def _behind(self, past: Past) -> Iterator[Sign]:
+        """A lane comes less far than one with a larger rate."""
+        lr, way, best = (past.now.one(name) for name in ("lr", "way", "best rate"))
+        if lr is None or way is None or best is None or not way <= self.way:
+            return
+        yield Sign(
+            WHOLE,
+            f"at a rate of {lr:.3g} the loss has come {max(100 * way, 0):.0f}% of the way that it "
+            f"comes at {best:.3g}",
+            {"way": way, "threshold": self.way, "best rate": best},
+            is_certain=True,
+        )
