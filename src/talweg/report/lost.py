@@ -71,5 +71,5 @@ def _cell(found: list[RateFinding], is_tried: bool, is_chosen: bool) -> str:
     more = f" +{len(found) - 1}" if len(found) > 1 else ""
     return (
         f'<td class="{worst.worst.severity}" title="{escape(every)}">{ring}'
-        f"{escape(worst.name)}{more}</td>"
+        f"{escape(worst.name.removeprefix('learning '))}{more}</td>"
     )
