@@ -11,7 +11,7 @@ from torch.optim.optimizer import Optimizer
 from talweg.diagnose.calls import Call, again, aside
 from talweg.diagnose.moment import WHOLE, Setting
 from talweg.diagnose.rounds import rate_of
-from talweg.diagnose.rule_in_use import rule_in_use
+from talweg.diagnose.stability import rule_in_use
 from talweg.diagnose.start import constant_loss
 from talweg.diagnose.taking import BACKWARD, Taking, Values, named_weights
 from talweg.diagnose.trace import Trace

@@ -39,7 +39,7 @@ class RuleInUse:
 
     Attributes:
         name: Its class, or the rule's name.
-        is_adaptive: Whether each parameter's step is divided by the size of its gradients.
+        is_adaptive: Whether its stability edge is that of the preconditioned Hessian.
         momentum: The decay of its momentum; 0 for none.
     """
 

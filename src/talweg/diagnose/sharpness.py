@@ -15,7 +15,7 @@ from talweg.diagnose.measures.bound import CONVOLUTIONS
 from talweg.diagnose.measures.curvature import TOLERANCE, flat, hessian, largest
 from talweg.diagnose.moment import WHOLE
 from talweg.diagnose.rounds import rate_of
-from talweg.diagnose.stability import divisors, gain, stable
+from talweg.diagnose.stability import divisors, gain, is_adaptive
 from talweg.diagnose.taking import Taking, Values
 
 PRODUCTS = 6
@@ -178,9 +178,8 @@ class Sharpness:
             count: The losses it was made of.
         """
         values, self._values, self._raw = self._values, {}, None
-        rule = stable(optimizer)
-        is_adaptive = rule is not None and rule.divisor is not None
-        if "sharpness" not in values or (is_adaptive and self._optimizer is not optimizer):
+        is_elsewhere = is_adaptive(optimizer) and self._optimizer is not optimizer
+        if "sharpness" not in values or is_elsewhere:
             return {}
         value = values["sharpness"][WHOLE] * max(count, 1)
         values["sharpness"] = {WHOLE: value}
@@ -197,8 +196,7 @@ class Sharpness:
 
 def has_begun(optimizer: Optimizer | None) -> bool:
     """Whether an optimizer has what its steps are divided by, if they are: from the second on."""
-    rule = None if optimizer is None else stable(optimizer)
-    if optimizer is None or rule is None or rule.divisor is None:
+    if optimizer is None or not is_adaptive(optimizer):
         return True
     state = next(iter(optimizer.state.values()), {"step": 0})
     return float(state.get("step", 1)) > 0

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.optim.optimizer import Optimizer
 
 from talweg.diagnose.measures.curvature import flat
+from talweg.diagnose.moment import RuleInUse
 
 State = Mapping[str, Any]
 Group = Mapping[str, Any]
@@ -139,6 +140,28 @@ def stable(optimizer: Optimizer) -> Stable | None:
     return next((each for each in known if each is not None), None)
 
 
+def is_adaptive(optimizer: Optimizer) -> bool:
+    """Whether an optimizer's edge is known to be that of the preconditioned Hessian."""
+    rule = stable(optimizer)
+    return rule is not None and rule.divisor is not None
+
+
+def rule_in_use(optimizer: Optimizer) -> RuleInUse:
+    """What is told of an optimizer's rule.
+
+    >>> from torch import nn, optim
+    >>> rule_in_use(optim.AdamW(nn.Linear(1, 1).parameters()))
+    RuleInUse(name='AdamW', is_adaptive=True, momentum=0.9)
+    """
+    group: Group = optimizer.param_groups[0]
+    momentum = group.get("momentum", (group.get("betas") or (0.0,))[0])
+    return RuleInUse(
+        type(optimizer).__name__,
+        is_adaptive(optimizer),
+        float(momentum) if isinstance(momentum, (int, float)) else 0.0,
+    )
+
+
 def gain(optimizer: Optimizer) -> float | None:
     """The gain of an optimizer's rule, as its first group has it; None if it is not known.
 
@@ -166,9 +189,8 @@ def divisors(
         grads: Their gradients.
     """
     rule = stable(optimizer)
-    is_adaptive = rule is not None and rule.divisor is not None
     rates = [float(group["lr"]) for group in optimizer.param_groups]
-    if not is_adaptive and all(rate == rates[0] for rate in rates):
+    if not is_adaptive(optimizer) and all(rate == rates[0] for rate in rates):
         return None
     numbers = {
         id(value): number
