@@ -185,7 +185,7 @@ class Panel:
             return self._with_bar(self._bars[name], BAR, "cyan", f"{value:.1e}")
         if measure == "update ratio":
             return Text(f"{value:.1e}", "" if 1e-5 < value < 1e-1 else "yellow")
-        style = "red" if value >= 0.4 else "yellow" if value >= 0.2 else "green"
+        style = "red" if value >= 0.5 else "yellow" if value >= 0.2 else "green"
         return self._with_bar(round(value * BAR / 2), BAR // 2, style, f"{value:4.0%}")
 
     def _with_bar(self, filled: int, most: int, style: str, number: str) -> Text:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from talweg.diagnose.findings.finding import Diagnosis, Sign, geometric
 from talweg.diagnose.moment import WHOLE, Past
 
+FAR = 5
+"""Times the mean that the largest update of a layer may be, for the mean to stand for all."""
+
 
 @dataclass(frozen=True)
 class TooCold(Diagnosis):
@@ -17,7 +20,7 @@ class TooCold(Diagnosis):
     Args:
         ratio: The root mean square of an update, of that of its weight, at most, in the layer in
             which it is largest.
-        mean: The same on the geometric mean over layers, at most, if it is 8 times that at most in
+        mean: The same on the geometric mean over layers, at most, if it is 5 times that at most in
             the one in which it is largest.
         left: The share of the loss of the first steps that is left, at least.
         way: How far the loss of a lane came, as a share of the way it comes at the best rate in as
@@ -28,7 +31,7 @@ class TooCold(Diagnosis):
     geometric mean is 3e-4 or more, where the loss stands.
     """
 
-    ratio: float = 7.5e-4
+    ratio: float = 6.5e-4
     mean: float = 2.5e-4
     left: float = 0.85
     way: float = 0.5
@@ -52,7 +55,7 @@ class TooCold(Diagnosis):
             return
         ratio = max(ratios.values())
         mean = geometric(list(ratios.values())) if min(ratios.values()) > 0 else ratio
-        is_small = ratio <= self.ratio or (mean <= self.mean and ratio <= 8 * self.mean)
+        is_small = ratio <= self.ratio or (mean <= self.mean and ratio <= FAR * mean)
         left = self.left if past.count >= 3 else self.left / 2  # the first is of one batch
         if is_small and loss >= left * first > 0:
             yield Sign(

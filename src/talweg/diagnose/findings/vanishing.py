@@ -24,7 +24,8 @@ class Vanishing(Diagnosis):
         weights: What is left of the size of the weights' own gradients, at most, for them to feel
             it: between ReLUs these keep their size, as outputs shrink as much on the way forward.
         total_in_time: What is left of it at the first time step, at most.
-        at_once: What is left of it at most, for it to be told without waiting whether it persists.
+        at_once: What is left of it at the first layer, at most, for it to be told without waiting
+            whether it persists; through time it always is.
 
     Thresholds lie between the healthy and the planted runs of ``benchmarks/findings.py``.
 
@@ -32,12 +33,12 @@ class Vanishing(Diagnosis):
     "Understanding the difficulty of training deep feedforward neural networks" (2010), section 4.
     """
 
-    total: float = 1e-2
+    total: float = 5e-3
     a_layer: float = 0.38
     a_step: float = 0.6
     total_in_time: float = 1e-3
     weights: float = 0.02
-    at_once: float = 1e-3
+    at_once: float = 1e-4
 
     name = "vanishing gradient"
     meaning = (
@@ -56,7 +57,7 @@ class Vanishing(Diagnosis):
     def signs(self, past: Past) -> Iterator[Sign]:
         """See `Diagnosis.signs`."""
         for way in ways(past.now, past.setting):
-            is_little = way.total <= self.at_once
+            is_little = way.total <= (self.total_in_time if way.is_in_time else self.at_once)
             total = self.total_in_time if way.is_in_time else self.total
             is_felt = weights_left(past.now, past.setting) <= self.weights
             each = self.a_step if way.is_in_time or is_little or is_felt else self.a_layer

@@ -20,7 +20,7 @@ class WrongStart(Diagnosis):
     Source: Karpathy, "A recipe for training neural networks" (2019): "verify loss @ init".
     """
 
-    times: float = 4.0
+    times: float = 4.5
     some: float = 2.0
 
     name = "wrong start"
