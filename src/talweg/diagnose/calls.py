@@ -1,6 +1,7 @@
 """What a model was given, so that it can be evaluated once more beside the run."""
 
 import random
+import threading
 import warnings
 from collections import deque
 from collections.abc import Generator, Mapping
@@ -27,12 +28,14 @@ class Calls:
 
     Attributes:
         kept: The calls that the last loss was made of, if they are kept.
+        thread: The thread that called last; at first the one that begins to listen.
     """
 
     def __init__(self, model: nn.Module) -> None:
         self._model = model
         self._is_beside = False
         self.kept: list[Call] = []
+        self.thread = threading.get_ident()
         self._calls: deque[Call] = deque(maxlen=FEW)
         self._of_parts = ExitStack()
         self._has_parts = False
@@ -40,6 +43,7 @@ class Calls:
 
     def attach(self) -> None:
         """Remembers calls from now on."""
+        self.thread = threading.get_ident()
         self._closing.callback(on_call(self._model, self._note).remove)
         inner = plain(self._model)
         if self._model is inner and not is_compiled(inner):
@@ -96,6 +100,7 @@ class Calls:
             if self._has_parts and module is self._model:
                 self._of_parts.close()
                 self._has_parts = False
+            self.thread = threading.get_ident()
             self._calls.append((module, args, kwargs))
 
 

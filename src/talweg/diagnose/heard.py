@@ -52,7 +52,7 @@ class Heard:
             return None
         is_read = type(loss) is Tensor and loss.is_cpu and not is_measured
         value = loss.item() if is_read else loss.detach()
-        if (self._rounds_alone < FEW or is_measured) and not self._is_own(loss):
+        if (self._rounds_alone < FEW or is_measured) and not self.is_own(loss):
             self._refused.append(value)
             self._rounds_alone = -1
             return None
@@ -67,7 +67,8 @@ class Heard:
         """Whether there are no gradients, so that those of an update are yet to be taken."""
         return not self._rounds.stepped and all(p.grad is None for p in self._rounds.params)
 
-    def _is_own(self, loss: Tensor) -> bool:
+    def is_own(self, loss: Tensor) -> bool:
+        """Whether a loss is the model's, as its graph tells."""
         # Parameters that are spread over processes are not those of the graph.
         return hasattr(self._rounds.params[0], "to_local") or is_of(loss, self._rounds.own)
 

@@ -48,6 +48,16 @@ class Rounds:
         """Whether an optimizer holds parameters of the model."""
         return not self.own.isdisjoint(held_by(optimizer))
 
+    def is_other(self, optimizer: Optimizer) -> bool:
+        """Whether an optimizer is known to hold no parameters of the model."""
+        return id(optimizer) in self._others
+
+    def _comes_to_train(self, optimizer: Optimizer) -> bool:
+        """Whether an optimizer that is not known holds some, perhaps of parts that are new."""
+        if not self.trains(optimizer):
+            self.refresh()
+        return self.trains(optimizer)
+
     def enter(self, optimizer: Optimizer, frame: FrameType | None) -> bool:
         """Whether a step that begins is one of the round; `leave` follows if so.
 
@@ -56,7 +66,7 @@ class Rounds:
             frame: Where it was called: if a step that began there never ended, it failed.
         """
         is_known = any(optimizer is each for each in self.known)
-        if not is_known and (id(optimizer) in self._others or not self.trains(optimizer)):
+        if not is_known and (self.is_other(optimizer) or not self._comes_to_train(optimizer)):
             self._others.add(id(optimizer))
             return False
         if self._inside and self._outer is not None and _is_on_stack(self._outer):

@@ -1,6 +1,7 @@
 """What happens beside a training run while it is watched."""
 
 import inspect
+import threading
 import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -51,6 +52,7 @@ class Watch:
         self.is_on = False
         self.own = 0.0
         self._only: Optimizer | None = None
+        self._counted: Optimizer | None = None
         self.panel: AbstractContextManager[object] = nullcontext()
         self._model = model
         self._health = health
@@ -151,6 +153,9 @@ class Watch:
 
     @beside
     def _backward(self, loss: Tensor, scaler: GradScaler | None) -> None:
+        # Gradients must not be looked at from a thread while those of another are being taken.
+        if self._calls.thread != threading.get_ident() and not self._heard.is_own(loss):
+            return
         if self._measured.is_on and self._heard.is_open and self._heard.is_afresh:
             self._measured.taking.afresh()
         value = self._heard.note(loss, scaler, self._measured.is_on)
@@ -170,6 +175,9 @@ class Watch:
     def _pre_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
         """An optimizer makes a step; most of them are only counted, when they are over."""
         if optimizer is self._only and len(args) == 1 and not kwargs:
+            self._counted = optimizer
+            return None
+        if self._rounds.is_other(optimizer):
             return None
         self._only = None
         return self._enter_step(optimizer, args, kwargs)
@@ -224,7 +232,8 @@ class Watch:
             self._measured.trace.detach()
 
     def _post_step(self, optimizer: Optimizer) -> None:
-        if optimizer is self._only:
+        if optimizer is self._counted:
+            self._counted = None
             self._count_step()
         else:
             self._leave_step(optimizer)
