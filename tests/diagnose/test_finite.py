@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.diagnose.tiny import batches, bits
+from tests.diagnose.tiny import batches, bits, trained
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
 import talweg
+from talweg.diagnose import Finding, Health
 from talweg.diagnose.calls import aside
 from talweg.diagnose.finite import GRADIENT, INPUTS, LOSS, OUTPUTS, WEIGHTS
 
@@ -250,3 +251,42 @@ def test_what_cannot_be_called_twice_is_told_and_the_run_goes_on():
     assert [one.evidence["kind"] for one in health.findings if one.name == "not finite"] == [
         GRADIENT
     ]
+
+
+def lost(health: Health) -> list[Finding]:
+    return [one for one in health.findings if one.name == "not finite"]
+
+
+class Between(nn.Module):
+    """Divides by a sum that is 0, between two layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(12, 8), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.a(x).relu()
+        return self.b(x / (0 * x.sum(1, keepdim=True)))
+
+
+def test_what_lies_between_modules_is_not_told_of_the_next_one():
+    (found,) = lost(trained(Between(), steps=1))
+    assert (found.layer, found.text) == (
+        "b", "it is given values that are not finite, made between it and the module before"
+    )  # fmt: skip
+
+
+def test_it_is_looked_for_in_the_precision_of_the_run():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 4))
+    with torch.no_grad():
+        model[2].weight.fill_(1e6)  # more than half precision holds
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with talweg.watch(model, optimizer) as health:
+        x = torch.randn(16, 12)
+        with torch.autocast("cpu", torch.float16):
+            loss = cross_entropy(model(x).float(), torch.zeros(16).long())
+        loss.backward()
+        optimizer.step()
+    (found,) = lost(health)
+    assert found.layer == "2"

@@ -3,6 +3,8 @@
 import copy
 import io
 import pickle
+import subprocess
+import sys
 import threading
 import warnings
 from typing import Any
@@ -261,3 +263,29 @@ def test_evaluation_is_not_counted():
                 optimizer.step()
         seen.append(health)
     assert seen[0].rows() == seen[1].rows()
+
+
+THREADS = """
+import sys, threading, torch, talweg
+from torch import nn
+sys.setswitchinterval(1e-5)
+torch.set_num_threads(1)
+def work(place):
+    model = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with talweg.watch(model, optimizer, every=5) as health:
+        for _ in range(300):
+            optimizer.zero_grad()
+            model(torch.randn(32, 64)).square().mean().backward()
+            optimizer.step()
+    print(health.steps, len(health.moments), health.notes)
+threads = [threading.Thread(target=work, args=(place,)) for place in range(3)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+
+
+def test_threads_do_not_look_at_one_anothers_gradients():
+    """One that looks at gradients while another takes them may end the process."""
+    ended = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (0, "300 60 []\n" * 3), ended.stderr[-2000:]

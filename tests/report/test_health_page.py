@@ -273,11 +273,14 @@ def test_a_rate_that_does_not_change_is_a_fact_and_no_figure(tmp_path):
     assert "0.1 to 0.01" in read(found, tmp_path).text
 
 
-def test_sharpness_lies_beside_the_edge():
-    (figure,) = [one for one in figures(sharp()) if one.key == "sharpness"]
-    sharpness, edge = figure.panels[0].data
-    assert (sharpness["y"][0], edge["y"][0]) == (10.0, 20.0)
-    assert figure.panels[0].layout["showlegend"]
+def test_the_rate_lies_beside_the_edge_and_not_beside_the_sharpness():
+    drawn = {one.key: one for one in figures(sharp())}
+    rate, edge = drawn["rate"].panels[0].data
+    assert (rate["y"][0], edge["y"][0]) == (0.1, 20.0)
+    assert drawn["rate"].panels[0].layout["showlegend"]
+    (sharpness,) = drawn["sharpness"].panels[0].data
+    assert sharpness["y"][0] == 10.0
+    assert not drawn["sharpness"].panels[0].layout["showlegend"]
     assert "sharpness" not in {one.key for one in figures(health())}
 
 

@@ -66,6 +66,7 @@ def beginning(
     try:
         with torch.enable_grad(), torch.random.fork_rng(devices=[]):
             value = loss(call(module, x), y)
+            trace.look_back(value)
             value.backward()
     except (RuntimeError, ArithmeticError):
         return Beginning()

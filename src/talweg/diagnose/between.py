@@ -1,5 +1,6 @@
 """What lies between two layers and is no module: told by values, and by autograd's graph."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias
 
@@ -106,6 +107,24 @@ def way_between(start: Any, end: Any) -> list[Any] | None:
                 seen.add(before)
                 ways.append([*way, before])
     return None
+
+
+def uses_of(loss: Tensor) -> Counter[Any]:
+    """How often each node of a loss's graph is used by others.
+
+    >>> x = torch.ones(1, requires_grad=True) * 2
+    >>> uses_of((x + x.exp()).sum())[x.grad_fn]
+    2
+    """
+    uses: Counter[Any] = Counter()
+    todo: list[Any] = [loss.grad_fn]
+    while todo:
+        for before, _ in todo.pop().next_functions:
+            if before is not None:
+                uses[before] += 1
+                if uses[before] == 1:
+                    todo.append(before)
+    return uses
 
 
 def applied(name: str, given: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ import threading
 import warnings
 from collections import deque
 from collections.abc import Generator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -34,6 +34,8 @@ class Calls:
     def __init__(self, model: nn.Module) -> None:
         self._model = model
         self._is_beside = False
+        self._device = next((value.device.type for value in model.parameters()), "cpu")
+        self._autocast: torch.dtype | None = None
         self.kept: list[Call] = []
         self.thread = threading.get_ident()
         self._calls: deque[Call] = deque(maxlen=FEW)
@@ -66,6 +68,13 @@ class Calls:
             yield
         finally:
             self._is_beside = False
+
+    @contextmanager
+    def calling(self) -> Generator[None]:
+        """As `looking`, with the autocast that the last call was made in."""
+        cast = torch.autocast(self._device, self._autocast) if self._autocast else nullcontext()
+        with self.looking(), cast:
+            yield
 
     def forget(self) -> None:
         """They are over: a loss was differentiated that was made of them."""
@@ -101,7 +110,13 @@ class Calls:
                 self._of_parts.close()
                 self._has_parts = False
             self.thread = threading.get_ident()
+            self._autocast = autocast_of(self._device)
             self._calls.append((module, args, kwargs))
+
+
+def autocast_of(device: str) -> torch.dtype | None:
+    """What operations are cast to on a kind of device; None outside of autocast."""
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
 
 
 def _parts(model: nn.Module) -> list[nn.Module]:

@@ -12,9 +12,9 @@ from talweg.diagnose.layers import called, is_followed
 from talweg.diagnose.recognise import first_tensor, tensors
 from talweg.diagnose.taking import Values
 
-INPUTS, WEIGHTS, OUTPUTS, LOSS, GRADIENT = 1.0, 2.0, 3.0, 4.0, 5.0
+INPUTS, WEIGHTS, OUTPUTS, LOSS, GRADIENT, BETWEEN = 1.0, 2.0, 3.0, 4.0, 5.0, 6.0
 """What was not finite first: the model's inputs, a module's parameters, what it gives of finite
-inputs, the loss of finite outputs, or a gradient."""
+inputs, the loss of finite outputs, a gradient, or what a module is given by no other module."""
 
 
 class Origin:
@@ -90,7 +90,8 @@ def first_not_finite(model: nn.Module, calls: Sequence[Call]) -> tuple[str, floa
         if is_followed(module) or any(module is part for part, _, _ in calls):
             path = called(name, model)
 
-            def before(module: nn.Module, _: Any, path: str = path) -> None:
+            def before(module: nn.Module, args: Any, kwargs: Any, path: str = path) -> None:
+                look(path, first_tensor((args, kwargs)), BETWEEN)
                 for value in module.parameters(recurse=False):
                     look(path, value, WEIGHTS)
 
@@ -98,7 +99,7 @@ def first_not_finite(model: nn.Module, calls: Sequence[Call]) -> tuple[str, floa
                 look(path, first_tensor(gave), OUTPUTS)
 
             handles += [
-                module.register_forward_pre_hook(before),
+                module.register_forward_pre_hook(before, with_kwargs=True),
                 module.register_forward_hook(after),
             ]
     try:
@@ -118,4 +119,5 @@ def first_not_finite(model: nn.Module, calls: Sequence[Call]) -> tuple[str, floa
 
 def _is_known(value: Tensor, kind: float) -> Tensor:
     """Where values are as they may be: an input of −∞ is a mask."""
-    return value.isfinite() | (value == -math.inf) if kind == INPUTS else value.isfinite()
+    is_input = kind in (INPUTS, BETWEEN)
+    return value.isfinite() | (value == -math.inf) if is_input else value.isfinite()

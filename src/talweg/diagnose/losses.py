@@ -45,7 +45,7 @@ class Losses:
         number = float(loss)
         if math.isfinite(number):
             return self._leaps.is_one(number)
-        with self._calls.looking():
+        with self._calls.calling():
             values = self._origin.of_loss(self._calls.last)
         if values:
             known = [value for value in self.read() if math.isfinite(value)]

@@ -60,6 +60,11 @@ class Setting:
     layers: Sequence[Layer] = ()
     rule: RuleInUse | None = None
 
+    @property
+    def last(self) -> str:
+        """The layer whose outputs are the model's predictions; empty where there is one layer."""
+        return self.layers[-1].name if len(self.layers) > 1 else ""
+
     def layer(self, name: str) -> Layer | None:
         """The layer of a name."""
         return next((layer for layer in self.layers if layer.name == name), None)

@@ -15,7 +15,7 @@ from talweg.diagnose.measures.bound import CONVOLUTIONS
 from talweg.diagnose.measures.curvature import TOLERANCE, flat, hessian, largest
 from talweg.diagnose.moment import WHOLE
 from talweg.diagnose.rounds import rate_of
-from talweg.diagnose.stability import divisors, gain, is_adaptive
+from talweg.diagnose.stability import added_curvature, divisors, gain, is_adaptive
 from talweg.diagnose.taking import Taking, Values
 
 PRODUCTS = 6
@@ -188,7 +188,7 @@ class Sharpness:
             self._say(f"the stability edge of {type(optimizer).__name__} is not known")
         elif value > 0:
             clipped = values.get("clipped", {}).get(WHOLE, 1.0)
-            edge = 2 / (own_gain * clipped * value)
+            edge = 2 / (own_gain * (clipped * value + added_curvature(optimizer)))
             values["edge"] = {WHOLE: edge}
             self._edge = edge
         return values

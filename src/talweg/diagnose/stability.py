@@ -175,6 +175,20 @@ def gain(optimizer: Optimizer) -> float | None:
     return rule.gain(group, optimizer.state.get(group["params"][0], {}))
 
 
+def added_curvature(optimizer: Optimizer) -> float:
+    """What weight decay that is part of the gradient adds to every curvature.
+
+    0 for adaptive rules, which divide it as well.
+
+    >>> from torch import nn, optim
+    >>> added_curvature(optim.SGD(nn.Linear(1, 1).parameters(), weight_decay=0.1))
+    0.1
+    """
+    decay = optimizer.param_groups[0].get("weight_decay", 0.0)
+    is_apart = optimizer.param_groups[0].get("decoupled_weight_decay", False)
+    return 0.0 if is_apart or is_adaptive(optimizer) else float(decay)
+
+
 def divisors(
     optimizer: Optimizer, params: Sequence[Tensor], grads: Sequence[Tensor]
 ) -> Tensor | None:

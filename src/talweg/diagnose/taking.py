@@ -37,7 +37,8 @@ class Taking:
         self._of_activity = list(OF_ACTIVITY.values())
         self._of_step = list(OF_STEP.values())
         self._passes: dict[tuple[OfActivity, str], list[Tensor]] = {}
-        self._windows: dict[tuple[OfActivity, str], deque[list[Tensor]]] = {}
+        self._samples: dict[tuple[OfActivity, str], int] = {}
+        self._windows: dict[tuple[OfActivity, str], deque[tuple[list[Tensor], int]]] = {}
         self._norms: dict[str, list[Tensor]] = {}
         self._ready: list[tuple[str, Sequence[str], Tensor]] = []
         self.grad: Tensor | None = None
@@ -50,6 +51,10 @@ class Taking:
             taken = measure.take(activity) if self.is_full or measure.tier != "full" else None
             if taken is not None:
                 self._passes.setdefault((measure, layer), []).append(taken)
+                if measure.window > 1:
+                    size = activity.values.numel() // max(taken.numel(), 1)
+                    before = self._samples.get((measure, layer), 0)
+                    self._samples[measure, layer] = before + size
 
     def backward(self, layer: str, grad: Tensor) -> None:
         """Takes the loss's gradient in a layer's outputs."""
@@ -75,7 +80,9 @@ class Taking:
     def finish(self) -> Values:
         """All numbers of the step."""
         for (measure, layer), passes in self._passes.items():
-            self._ready.append((measure.name, [layer], self._joined(measure, layer, passes)))
+            joined = self._joined(measure, layer, passes)
+            if joined is not None:
+                self._ready.append((measure.name, [layer], joined))
         norms = {layer: _norm(parts) for layer, parts in self._norms.items()}
         self._ready += [(BACKWARD, [layer], norm) for layer, norm in norms.items()]
         numbers = iter(read([value for _, _, value in self._ready]))
@@ -83,14 +90,24 @@ class Taking:
         for measure, layers, _ in self._ready:
             found.setdefault(measure, {}).update((layer, next(numbers)) for layer in layers)
         self._passes, self._norms, self._ready, self.grad = {}, {}, [], None
+        self._samples.clear()
         return found
 
-    def _joined(self, measure: OfActivity, layer: str, passes: list[Tensor]) -> Tensor:
+    def _joined(self, measure: OfActivity, layer: str, passes: list[Tensor]) -> Tensor | None:
+        """One number of several passes and moments; None where they are too few yet."""
         if measure.window == 1:
             return measure.join(passes)
-        window = self._windows.setdefault((measure, layer), deque(maxlen=measure.window))
-        window.append(passes)
-        return measure.join([each for moment in window for each in moment])
+        key = measure, layer
+        window = self._windows.setdefault(key, deque(maxlen=max(measure.window, measure.samples)))
+        window.append((passes, self._samples[key]))
+        while (
+            len(window) > measure.window
+            and sum(count for _, count in window) - window[0][1] >= measure.samples
+        ):
+            window.popleft()
+        if sum(count for _, count in window) < measure.samples:
+            return None
+        return measure.join([each for moment, _ in window for each in moment])
 
 
 def _norm(parts: Sequence[Tensor]) -> Tensor:

@@ -1,13 +1,14 @@
 """Hooks on modules, which go with no copy of them."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from torch import nn
 
 
 class Tap:
-    """A hook of one module. A copy of the module, or a file that it is written to, has none.
+    """A hook of one module. In a copy of it, or a file, there is one of Python that does nothing.
 
     Args:
         module: Whose calls are told.
@@ -23,17 +24,10 @@ class Tap:
         if module is self._module:
             self._tell(module, *given)
 
-    def __deepcopy__(self, memo: object) -> "Tap":
+    def __deepcopy__(self, memo: object) -> Callable[..., None]:
         """What stands in its place in a copy."""
-        return _silent()
+        return nullcontext().__exit__
 
     def __reduce__(self) -> Any:
         """What is written in its place."""
-        return _silent, ()
-
-
-def _silent() -> Tap:
-    return Tap(nn.Module(), _nothing)
-
-
-def _nothing(*_: object) -> None: ...
+        return getattr, (nullcontext(), "__exit__")

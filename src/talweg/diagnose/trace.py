@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from talweg.diagnose.between import Source, applied, function_between
+from talweg.diagnose.between import Source, applied, function_between, uses_of
 from talweg.diagnose.comes_by import Last, Listener, Site
 from talweg.diagnose.layers import (
     called,
@@ -66,6 +66,7 @@ class Trace:
         self._found: dict[str, Layer] = {}
         self._last = Last()
         self._first = ""
+        self._straight: dict[str, Any] = {}
         self._taps: list[tuple[nn.Module, Tap, Tap]] = []
         self._handles: list[RemovableHandle] = []
         self._is_aside = False
@@ -115,6 +116,20 @@ class Trace:
                 module.register_forward_pre_hook(before, with_kwargs=True),
                 module.register_forward_hook(after),
             ]
+
+    def look_back(self, loss: Tensor) -> None:
+        """Layers are one linear map only where nothing else is made of what the first one gives.
+
+        Args:
+            loss: What was made of the pass, with its graph.
+        """
+        if not self._straight:
+            return
+        uses = uses_of(loss)
+        for name, node in self._straight.items():
+            if uses[node] > 1:
+                self._found[name] = replace(self._found[name], straight_from="")
+        self._straight.clear()
 
     def detach(self) -> None:
         """Follows them no more."""
@@ -177,7 +192,9 @@ class Trace:
                 before = self._modules[last.layer]
                 if is_straight(before, module):
                     self._found[name] = Layer(name, "", straight_from=last.layer)
+                    self._straight[name] = last.node
             return
+        last.is_straight = False
         key = last.layer, name
         is_changed = last.given._version != last.given_version
         if key not in self._functions:

@@ -165,6 +165,8 @@ class Watch:
         if self._full is not None and self._full.is_due:
             with self._calls.looking():
                 self._full.backward(loss, self.optimizer, self._calls.last[-1:])
+        if self._measured.is_on:
+            self._measured.trace.look_back(loss)
         if self._measured.is_on or is_leap:
             self._graph.follow(loss, is_needed=is_leap)
         if self._measured.is_on:
@@ -226,7 +228,7 @@ class Watch:
             self._calls.forget()
         elif self._measured.is_probed:
             if not self._rounds.stepped:
-                with self._calls.looking():
+                with self._calls.calling():
                     self._measured.probe(self._calls.kept)
         elif is_last:
             self._measured.trace.detach()

@@ -23,13 +23,13 @@ def curves(runs: Sequence[Run]) -> list[Figure]:
     """Those that have something to show."""
     drawn = [
         _loss(runs),
-        _of_whole(runs, "rate", "Learning rate", {"lr": ("learning rate", "--rule-0")}),
         _of_whole(
             runs,
-            "sharpness",
-            "Sharpness and edge",
-            {"sharpness": ("sharpness", "--rule-0"), "edge": ("edge of stability", "--rule-1")},
+            "rate",
+            "Learning rate",
+            {"lr": ("learning rate", "--rule-0"), "edge": ("edge of stability", "--rule-1")},
         ),
+        _of_whole(runs, "sharpness", "Sharpness", {"sharpness": ("sharpness", "--rule-0")}),
     ]
     return [figure for figure in drawn if figure is not None]
 
@@ -77,7 +77,9 @@ def _of_whole(
         }
         for run in runs
     ]
-    if not any(len(set(one.values())) > 1 for by_measure in taken for one in by_measure.values()):
+    main, *others = lines
+    is_beside = any(by_measure[other] for by_measure in taken for other in others)
+    if not is_beside and not any(len(set(by_measure[main].values())) > 1 for by_measure in taken):
         return None
     panels = [
         _panel(
@@ -85,25 +87,28 @@ def _of_whole(
             [
                 _line(text, list(by_measure[measure].items()), colour, 2)
                 for measure, (text, colour) in lines.items()
+                if by_measure[measure]
             ],
-            " and ".join(text for text, _ in lines.values()).capitalize(),
-            showlegend=len(lines) > 1,
+            " and ".join(
+                text for measure, (text, _) in lines.items() if by_measure[measure]
+            ).capitalize(),
+            showlegend=sum(map(bool, by_measure.values())) > 1,
             legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
         )
         for run, by_measure in zip(runs, taken, strict=True)
     ]
-    first = next(iter(lines))
     return Figure(
         key=key,
         title=title,
         panels=panels,
         how_to_read={
-            "rate": "The rate at the measured steps.",
-            "sharpness": "Where sharpness, the largest curvature of the loss on a batch, lies "
-            "above the edge, steps along it overshoot.",
+            "rate": "The rate at the measured steps and, where curvature is measured, the edge "
+            "above which steps overshoot ever farther.",
+            "sharpness": "The largest curvature of the loss on a batch, λmax; of adaptive rules "
+            "that of the preconditioned loss.",
         }[key],
-        alternative="; ".join(_ends(list(one[first].values())) for one in taken),
-        numbers=_numbers(runs, [one[first] for one in taken], title.split()[0]),
+        alternative="; ".join(_ends(list(one[main].values())) for one in taken),
+        numbers=_numbers(runs, [one[main] for one in taken], title.split()[0]),
         contenders=[],
         views=_views([[v for line in one.values() for v in line.values()] for one in taken]),
         texts=2 if len(runs) > 1 else 1,

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from talweg.diagnose.findings.finding import Diagnosis, Sign
-from talweg.diagnose.finite import GRADIENT, INPUTS, LOSS, OUTPUTS, WEIGHTS
+from talweg.diagnose.finite import BETWEEN, GRADIENT, INPUTS, LOSS, OUTPUTS, WEIGHTS
 from talweg.diagnose.moment import Past
 
 WHAT = {
     INPUTS: "the model is given values that are not finite",
     WEIGHTS: "its weights are no longer finite: the update before made them so",
     OUTPUTS: "it gives values that are not finite, of inputs that are",
+    BETWEEN: "it is given values that are not finite, made between it and the module before",
     LOSS: "the loss is not finite, of outputs that are",
     GRADIENT: "the gradient of its weights is not finite",
 }

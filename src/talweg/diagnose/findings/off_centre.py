@@ -38,7 +38,7 @@ class OffCentre(Diagnosis):
         deviations = past.now.of("deviation")
         for name, mean in past.now.of("mean").items():
             off = abs(mean) / deviations[name] if deviations[name] else 0.0
-            if off >= self.deviations:
+            if off >= self.deviations and name != past.setting.last:
                 yield Sign(
                     name,
                     f"its outputs' mean lies {off:.1f} standard deviations from 0",

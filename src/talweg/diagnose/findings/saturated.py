@@ -47,7 +47,7 @@ class Saturated(Diagnosis):
         has_learned = loss is not None and first is not None and loss <= self.learned * first
         limit = self.share_learned if has_learned else self.share
         for name, share in past.now.of("saturated").items():
-            if share >= self.some:
+            if share >= self.some and name != past.setting.last:
                 layer = past.setting.layer(name)
                 kind = f"{layer.activation} " if layer and layer.activation else ""
                 yield Sign(

@@ -57,7 +57,7 @@ class TooCold(Diagnosis):
         mean = geometric(list(ratios.values())) if min(ratios.values()) > 0 else ratio
         is_small = ratio <= self.ratio or (mean <= self.mean and ratio <= FAR * mean)
         left = self.left if past.count >= 3 else self.left / 2  # the first is of one batch
-        if is_small and loss >= left * first > 0:
+        if is_small and ratio > 0 and loss >= left * first > 0:
             yield Sign(
                 WHOLE,
                 f"an update at a rate of {lr:.3g} moves weights by {ratio:.1g} of their size or "

@@ -70,7 +70,8 @@ class Vanishing(Diagnosis):
                     {"a layer": way.a_layer, "total": way.total, "threshold a layer": each}
                     | {"threshold total": total}
                     | ({} if most is None else {"bound a layer": most}),
-                    is_certain=is_little,
+                    # Next to weights that start at 0, as in adapters, there is none at first.
+                    is_certain=is_little and way.total > 0,
                 )
 
 

@@ -10,7 +10,7 @@ from talweg.diagnose.measures.measure import Activity, OfActivity
 
 RECTIFIED = ("relu", "relu6")
 """Activations that give 0, and no gradient, for every input below 0."""
-WINDOW = 2
+WINDOW, SAMPLES = 2, 32
 
 
 def gave(activity: Activity) -> Tensor | None:
@@ -30,9 +30,11 @@ def dead(seen: Sequence[Tensor]) -> Tensor:
 
 DEAD = OfActivity(
     "dead",
-    f"share of a layer's units that gave 0 on every sample of {WINDOW} measured steps",
+    f"share of a layer's units that gave 0 on every sample of {WINDOW} measured steps, or of more "
+    f"where these have fewer than {SAMPLES}",
     "shared with the sparsity",
     gave,
     dead,
     WINDOW,
+    SAMPLES,
 )

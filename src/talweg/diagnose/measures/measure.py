@@ -88,7 +88,8 @@ class OfActivity:
         cost: What it costs.
         take: Of one forward pass; None for a layer that it has no meaning for.
         join: What was taken of several passes → the layer's number.
-        window: Measured moments that are joined.
+        window: Measured moments that are joined, at least.
+        samples: Samples, or places in them, that these must have, at least.
         tier: From which tier on it is taken.
     """
 
@@ -98,6 +99,7 @@ class OfActivity:
     take: Callable[[Activity], Tensor | None]
     join: Callable[[Sequence[Tensor]], Tensor] = averaged
     window: int = 1
+    samples: int = 1
     tier: Tier = "light"
 
 
