@@ -1,7 +1,7 @@
 """How the gradient's size changes from the output of a network to its input."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +36,7 @@ def gradients_by_layer(
     >>> list(found)
     ['0.weight', '2.weight']
     """
-    named = _weights(module)
+    named = weights(module)
     if not named:
         return {}
     held = {name: value.clone() for name, value in module.named_buffers()}
@@ -51,12 +51,25 @@ def gradients_by_layer(
         with torch.no_grad():
             for name, value in module.named_buffers():
                 value.copy_(held[name])
-    sizes = {
+    return sizes(list(named), grads)
+
+
+def sizes(names: Sequence[str], grads: Sequence[Tensor | None]) -> dict[str, float | None]:
+    """The root mean square of each gradient that there is; None for one that is not finite.
+
+    Args:
+        names: What they are the gradients of.
+        grads: The gradients.
+
+    >>> sizes(["a", "b", "c"], [torch.tensor([3.0, -3.0]), None, torch.tensor(torch.inf)])
+    {'a': 3.0, 'c': None}
+    """
+    found = {
         name: float((grad.to_dense() if grad.is_sparse else grad).double().square().mean().sqrt())
-        for name, grad in zip(named, grads, strict=True)
-        if grad is not None  # pyright: ignore[reportUnnecessaryComparison]
+        for name, grad in zip(names, grads, strict=True)
+        if grad is not None
     }
-    return {name: size if math.isfinite(size) else None for name, size in sizes.items()}
+    return {name: size if math.isfinite(size) else None for name, size in found.items()}
 
 
 def blocked_layers(
@@ -69,7 +82,7 @@ def blocked_layers(
     """
     draw = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for value in _weights(module).values():
+        for value in weights(module).values():
             size = float(value.double().square().mean().sqrt()) or 1.0
             value += NUDGE * size * torch.randn(value.shape, generator=draw).to(value)
     return [name for name, size in gradients_by_layer(module, loss, x, y).items() if size == 0]
@@ -84,14 +97,15 @@ def a_layer(gradients: Mapping[str, float | None]) -> float | None:
     >>> a_layer({"0": 0.01, "1": 0.1, "2": 1.0})
     0.1
     """
-    sizes = list(gradients.values())
-    if len(sizes) < 3:
+    found = list(gradients.values())
+    if len(found) < 3:
         return None
-    first, last = sizes[0], sizes[-1]
-    return (first / last) ** (1 / (len(sizes) - 1)) if first and last else None
+    first, last = found[0], found[-1]
+    return (first / last) ** (1 / (len(found) - 1)) if first and last else None
 
 
-def _weights(module: nn.Module) -> dict[str, nn.Parameter]:
+def weights(module: nn.Module) -> dict[str, nn.Parameter]:
+    """The trainable parameters of a model that multiply, by name."""
     return {
         name: value
         for name, value in module.named_parameters()

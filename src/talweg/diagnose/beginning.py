@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from talweg.data.inputs import X, call
+from talweg.diagnose.attenuation import sizes, weights
 from talweg.diagnose.comes_by import Site
 from talweg.diagnose.measures.curvature import flat, hessian, largest
 from talweg.diagnose.moment import WHOLE, Layer
@@ -33,11 +34,14 @@ class Beginning:
         layers: Its layers, in the order of a forward pass.
         sites: Where what their units give comes by.
         values: Measure → layer → value.
+        gradients: The root mean square of the loss's gradient in every weight that the output
+            depends on, by the parameter's name; None for one that is not finite.
     """
 
     layers: tuple[Layer, ...] = ()
     sites: tuple[Site, ...] = ()
     values: Mapping[str, Mapping[str, float]] = field(default_factory=dict[str, dict[str, float]])
+    gradients: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
 
 
 def beginning(
@@ -46,13 +50,15 @@ def beginning(
     """Follows one batch through a model and back.
 
     Args:
-        module: The model; its parameters are left as they are, its buffers may change.
+        module: The model; its parameters are left as they are, with gradients; its buffers may
+            change.
         loss: ``(output, target) ->`` a scalar.
         x: A batch of inputs ``[n, …]``.
         y: Their targets.
 
     Returns:
-        Nothing at all where the gradient cannot be taken.
+        Nothing at all where the gradient cannot be taken; only gradients where the model's modules
+        cannot be followed.
 
     >>> model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
     >>> x, y = torch.randn(8, 3), torch.zeros(8).long()
@@ -65,15 +71,17 @@ def beginning(
     trace.attach()
     try:
         with torch.enable_grad(), torch.random.fork_rng(devices=[]):
-            value = loss(call(module, x), y)
+            value = loss(call(module, x.clone()), y)
             trace.look_back(value)
             value.backward()
     except (RuntimeError, ArithmeticError):
         return Beginning()
     finally:
         trace.detach()
+    named = weights(module)
+    gradients = sizes(list(named), [value.grad for value in named.values()])
     if failed:
-        return Beginning()
+        return Beginning(gradients=gradients)
     constant, outputs, grad = None, trace.outputs, taking.grad
     if outputs is not None and grad is not None:
         constant = constant_loss(outputs, grad, value.detach())
@@ -84,7 +92,7 @@ def beginning(
     sharpness = _sharpness(module, loss, x, y)
     if sharpness is not None:
         values["sharpness"] = {WHOLE: sharpness}
-    return Beginning(tuple(trace.layers), tuple(trace.sites.values()), values)
+    return Beginning(tuple(trace.layers), tuple(trace.sites.values()), values, gradients)
 
 
 def _sharpness(
@@ -101,7 +109,7 @@ def _sharpness(
     began = time.perf_counter()
     try:
         with torch.enable_grad(), torch.random.fork_rng(devices=[]):
-            value = loss(call(module, x), y)
+            value = loss(call(module, x.clone()), y)
             grads = torch.autograd.grad(
                 value, params, create_graph=True, allow_unused=True, materialize_grads=True
             )

@@ -5,13 +5,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from torch import Tensor, nn
 
 from talweg.core import UserError, first_line
 from talweg.data import BatchOrder, Samples, Splits
-from talweg.diagnose import Beginning, Probe, beginning, blocked_layers, gradients_by_layer
+from talweg.data.inputs import X
+from talweg.diagnose import Beginning, Probe, beginning, blocked_layers
 from talweg.lanes import Engine, Plan
 from talweg.metrics import Metric
 from talweg.models import ModelSource
@@ -23,6 +25,8 @@ FIRST = 256
 """Samples that the gradient at the start is measured on."""
 READINGS = 20
 """How many readings a lane gets where its length is given in steps."""
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -77,19 +81,24 @@ class Team:
     @cached_property
     def begun(self) -> Beginning:
         """What is known of the model before its first step, with the first seed."""
+        return self._first(beginning)
+
+    @cached_property
+    def blocked(self) -> list[str]:
+        """Weights that no gradient reaches; looked for where one is 0 at the start."""
+        return self._first(blocked_layers) if 0.0 in self.begun.gradients.values() else []
+
+    def _first(
+        self, measure: Callable[[nn.Module, Callable[[Tensor, Tensor], Tensor], X, Tensor], Found]
+    ) -> Found:
+        """What is measured of the first seed's model on the first samples."""
         engine = self.engine
         x, y = engine.samples.x[:FIRST], engine.samples.y[:FIRST]
-        return beginning(engine.source.build(0).to(engine.device), engine.loss, x, y)
+        return measure(engine.source.build(0).to(engine.device), engine.loss, x, y)
 
     def record(self) -> list[dict[str, Any]]:
         """What study.json tells of them; plain values."""
-        engine = self.engine
-        x, y = engine.samples.x[:FIRST], engine.samples.y[:FIRST]
-        gradients, blocked = (
-            measure(engine.source.build(0).to(engine.device), engine.loss, x, y)
-            for measure in (gradients_by_layer, blocked_layers)
-        )
-        begun = self.begun
+        engine, begun = self.engine, self.begun
         return [
             {
                 "name": contender.name,
@@ -97,8 +106,8 @@ class Team:
                 "levels": {factor: level.name for factor, level in contender.levels.items()},
                 "model": engine.source.name,
                 "parameters": engine.layout.size,
-                "gradients": gradients,
-                "blocked": blocked,
+                "gradients": dict(begun.gradients),
+                "blocked": self.blocked,
                 "layers": [vars(layer) for layer in begun.layers],
                 "start": {
                     name: {layer: value for layer, value in own.items() if math.isfinite(value)}
