@@ -8,6 +8,7 @@ from tests.study.made import Maker, record
 import talweg
 from talweg.diagnose import Layer
 from talweg.study.findings import by_rate, findings_of, moments_of, reasons
+from talweg.study.ranking import rank
 from talweg.study.sentences import sentences
 
 LAYERS = [
@@ -139,3 +140,27 @@ def test_the_report_shows_what_went_wrong_at_which_rate(deep, tmp_path):
     table = page[begin : page.index("</table>", begin)]
     assert table.count("vanishing gradient") >= 2
     assert 'class="problem"' in table
+
+
+@pytest.mark.parametrize(
+    ("at_1", "told"),
+    [
+        ((7, 8), []),
+        ((7, None), ["A diverged at 10 in every seed, at 1 in some seeds."]),
+        ((None, None), ["A diverged at 10 in every seed."]),
+    ],
+)
+def test_divergence_is_told_unless_a_reason_tells_it(at_1: tuple[int | None, ...], told: list[str]):
+    maker = Maker(record({"a": [0.1, 1.0, 10.0]}))
+    maker.record["contenders"][0] |= {"layers": LAYERS, "start": {"loss": {"": 2.0}}}
+    for lr, ends in ((0.1, (None, None)), (1.0, at_1), (10.0, (4, 4))):
+        for seed, end in enumerate(ends, start=1000):
+            maker.lane("tune", "a", lr, seed, [0.1, 0.9 if lr == 0.1 else 0.2], diverged=end)
+            if end is None:
+                loss = 1.0 if lr == 0.1 else 40.0
+                lane = maker.record["lanes"][-1]["lane"]
+                maker.rows.append((lane, 10, 1.0, "train", "loss", loss))
+    history = maker.history()
+    text = sentences(history, rank(history))
+    assert [each for each in text if each.startswith("A diverged")] == told
+    assert any(each.startswith("A from 1 up: learning rate too large (") for each in text)

@@ -264,8 +264,13 @@ def told(found: RateFinding) -> str:
     others = len(found.layers) - 1
     where = f"layer {found.layers[0]}: " if found.layers[0] else ""
     more = f", and {counted(others, 'layer')} more" if others else ""
-    when = "" if "step" in found.worst.evidence else f", {found.worst.when}"
+    when = "" if is_end(found.worst) else f", {found.worst.when}"
     return f"{where}{found.worst.text}{more}{when}"
+
+
+def is_end(finding: Finding) -> bool:
+    """Whether a finding is that its lane diverged, and says at which step."""
+    return "step" in finding.evidence
 
 
 def _at(own: Sequence[RateFinding], tuned: Sequence[float]) -> str:

@@ -8,7 +8,7 @@ from talweg.diagnose.findings import TooHot
 from talweg.study import words
 from talweg.study.deciding import deciding, explained, headline
 from talweg.study.effects import effects
-from talweg.study.findings import problems, reasons
+from talweg.study.findings import is_end, problems, reasons
 from talweg.study.history import History
 from talweg.study.pairs import Pairs
 from talweg.study.pruning import saving
@@ -254,10 +254,19 @@ def _divergence(history: History, told: Mapping[str, str]) -> list[str]:
 
 
 def _is_known(history: History, name: str, told: Container[str]) -> bool:
-    """Whether a contender diverged only where its rate was told to be too large."""
-    too_large = {each.lr for each in problems(history, name).get(TooHot.name, ())}
+    """Whether a contender diverged only where it was told that its rate is too large for that.
+
+    The lowest of those rates is told of: if lanes did not diverge there, or at some rate not in
+    every seed, that is not known.
+    """
+    too_large = problems(history, name).get(TooHot.name, [])
+    known = {each.lr for each in too_large} if too_large and is_end(too_large[0].worst) else set()
     fresh = any(lane.lane in history.diverged for lane in history.of("final", name))
-    rest = [each.lr for each in rates(history, name) if each.diverged and each.lr not in too_large]
+    rest = [
+        each
+        for each in rates(history, name)
+        if each.diverged and (each.lr not in known or each.diverged < each.lanes)
+    ]
     return name in told and not fresh and not rest
 
 
