@@ -213,3 +213,17 @@ def test_the_run_is_the_same_to_the_bit_with_a_panel(monkeypatch):
 def test_anything_but_true_or_false_is_refused():
     with pytest.raises(UserError, match="live must be true or false, got 'yes'"):
         talweg.watch(nn.Linear(1, 1), live="yes")
+
+
+def test_a_finding_that_comes_and_goes_is_told_ever_less_often(capsys):
+    found = health(1)
+    with Panel(found):
+        for step in range(0, 2000, 50):
+            for later in (0, 25):
+                found.add(moment(found, step + later, dead=0.6 if step % 100 else 0.0))
+    (dead,) = [one for one in found.findings if one.name == "dead units"]
+    assert len(dead.spells) == 20
+    told = [line for line in capsys.readouterr().err.splitlines() if "dead units" in line]
+    assert len(told) == 5
+    assert told[1].endswith("(from step 50 to 100, and again from 150)")
+    assert told[4].endswith("(16 times from step 50 on, last from 1,550)")

@@ -52,7 +52,8 @@ class Panel:
     """Shows a run while it is entered, on the error stream.
 
     On a terminal it redraws itself, a few times a second at most; elsewhere it prints a line for
-    each new finding. What cannot be written there does not disturb the run.
+    each new finding, and as one comes back for its 2nd, 4th, 8th, … spell. What cannot be
+    written there does not disturb the run.
 
     Args:
         health: What is known of the run.
@@ -96,10 +97,11 @@ class Panel:
         self._latest |= {name: values for name, values in moment.values.items() if values}
         if not self._is_on:
             return
+        told = [one for one in new if is_news(one)]
         if not self._console.is_terminal:
-            for one in new:
+            for one in told:
                 self._print(f"talweg.watch: step {moment.step}: {one}")
-        elif new or time.monotonic() >= self._next:
+        elif told or time.monotonic() >= self._next:
             self._refresh()
 
     def _print(self, line: str) -> None:
@@ -208,6 +210,11 @@ class Panel:
                 )
             lines.append(line.append(str(one).partition(": ")[2] + more))
         return lines
+
+
+def is_news(finding: Finding) -> bool:
+    """Whether a finding that is there is told at once: those that come and go, ever less often."""
+    return len(finding.spells).bit_count() == 1
 
 
 def bars(values: Sequence[float]) -> list[int]:

@@ -83,15 +83,15 @@ class Finding:
     def when(self) -> str:
         """When it was seen: ``"from step 25 to 75, and again from 150"``."""
         if self.is_of_a_moment:
-            return f"at step {self.began}"
-        until = "" if self.passed is None else f" to {self.passed}"
+            return f"at step {self.began:,}"
+        until = "" if self.passed is None else f" to {self.passed:,}"
         count = len(self.spells)
         if count == 1:
-            return f"from step {self.began}{until}"
+            return f"from step {self.began:,}{until}"
         if count == 2:
             first = self.spells[0][1]
-            return f"from step {self.began} to {first}, and again from {self.since}{until}"
-        return f"{count} times from step {self.began} on, last from {self.since}{until}"
+            return f"from step {self.began:,} to {first:,}, and again from {self.since:,}{until}"
+        return f"{count} times from step {self.began:,} on, last from {self.since:,}{until}"
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class Course:
         self._over: dict[tuple[str, str], Finding] = {}
 
     def add(self, moment: Moment, setting: Setting) -> list[Finding]:
-        """Takes in what was measured at the next moment; returns the findings that are new."""
+        """Takes in what was measured next; returns the findings that are new, or there again."""
         self._past.setting = setting
         self._past.add(moment)
         new: list[Finding] = []
