@@ -249,6 +249,35 @@ def test_a_finding_that_passed_says_when(tmp_path):
     assert "until step 120" in said
 
 
+def coming_and_going(spells: int) -> Health:
+    """A run whose units are dead at two of every four measured steps."""
+    found = health(layers=1, steps=80 * spells)
+    again = Health(found.diagnoses, 20, "light")
+    again.setting, again.losses = found.setting, found.losses
+    for place, moment in enumerate(found.moments):
+        moment.values["dead"] = {"0": 0.9 if place % 4 > 1 else 0.0}
+        again.add(moment)
+    return again
+
+
+def test_every_spell_of_a_finding_is_marked_in_maps_and_curves():
+    run = Run(coming_and_going(3))
+    (one,) = run.health.findings
+    assert one.spells == ((40, 80), (120, 160), (200, None))
+    drawn = {figure.key: figure.panels[0].layout for figure in figures(run.health)}
+    assert [(shape["x0"], shape["x1"]) for shape in drawn["dead"]["shapes"]] == [
+        (30, 70), (110, 150), (190, 230)
+    ]  # fmt: skip
+    assert [shape["x0"] for shape in drawn["loss"]["shapes"]] == [40, 120, 200]
+    assert [note["x"] for note in drawn["loss"]["annotations"]] == [40, 120, 200]
+
+
+def test_a_finding_that_comes_back_often_does_not_hide_the_curve_behind_its_numbers():
+    drawn = {figure.key: figure.panels[0].layout for figure in figures(coming_and_going(40))}
+    assert len(drawn["loss"]["shapes"]) == 40
+    assert len(drawn["loss"]["annotations"]) == 24
+
+
 def test_texts_of_users_are_escaped_everywhere(tmp_path):
     found = health(name=NASTY + "{}", dead=0.6)
     found.notes.append(f"note {NASTY}")

@@ -9,6 +9,8 @@ from talweg.diagnose import Finding, Health, by_name
 
 COLOURS = {"problem": "--problem", "warning": "--warn", "note": "--ink-soft"}
 """Of a finding's marks, by its severity."""
+NUMBERED = 24
+"""Upright lines that have numbers."""
 
 
 @dataclass(frozen=True)
@@ -88,14 +90,18 @@ def label(text: str, colour: str, **where: Any) -> dict[str, Any]:
 
 
 def upright(run: Run) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Where findings began, as upright lines: a layout's shapes and annotations."""
+    """Where findings began, each time, as upright lines: a layout's shapes and annotations.
+
+    Of findings that come and go often, only the first `NUMBERED` beginnings have their numbers.
+    """
     begins: dict[int, list[Finding]] = {}
     for one in run.health.findings:
-        if one.name not in [other.name for other in begins.setdefault(one.began, [])]:
-            begins[one.began].append(one)
+        for began, _ in one.spells:
+            if one.name not in [other.name for other in begins.setdefault(began, [])]:
+                begins[began].append(one)
     shapes: list[dict[str, Any]] = []
     notes: list[dict[str, Any]] = []
-    for step, there in begins.items():
+    for step, there in sorted(begins.items()):
         colour = COLOURS[there[0].severity]
         shapes.append(
             {
@@ -114,7 +120,7 @@ def upright(run: Run) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         notes.append(
             label(text, colour, xref="x", yref="paper", x=step, y=1, xanchor="left", yanchor="top")
         )
-    return shapes, notes
+    return shapes, notes[:NUMBERED]
 
 
 def reach(steps: Sequence[int]) -> tuple[float, float]:

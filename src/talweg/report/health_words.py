@@ -92,7 +92,7 @@ def _card(run: Run, name: str) -> str:
 
 def _place(one: Finding, lasts: bool) -> str:
     where = f"<code>{escape(one.layer)}</code> " if one.layer else ""
-    told = "" if one.began == one.raised else f", told at {one.raised}"
+    told = "" if one.began == one.raised else f", told at {one.raised:,}"
     when = f"{one.when}{told}"
     still = ", there at the end" if lasts else ""
     return f"<li>{where}{escape(one.text)} <small>{when}{still}</small></li>"
