@@ -14,9 +14,10 @@ from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
 import talweg
-from talweg.diagnose import Finding, Health
+from talweg.diagnose import DIAGNOSES, Finding, Health, persisting
 from talweg.diagnose.calls import aside
 from talweg.diagnose.finite import GRADIENT, INPUTS, LOSS, OUTPUTS, WEIGHTS
+from talweg.diagnose.moment import Moment, Setting
 
 BAD = 4
 """The step from which on something is wrong."""
@@ -290,3 +291,39 @@ def test_it_is_looked_for_in_the_precision_of_the_run():
         optimizer.step()
     (found,) = lost(health)
     assert found.layer == "2"
+
+
+@pytest.mark.parametrize("is_skipped", [True, False])
+def test_it_is_over_once_numbers_are_finite_again(is_skipped: bool):
+    torch.manual_seed(0)
+    model = Net()
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    with talweg.watch(model, optimizer, every=2) as health:
+        for place, (x, y) in enumerate(batches(12)):
+            model.middle[2].by = 0.0 if place == BAD else 1.0
+            optimizer.zero_grad()
+            loss = cross_entropy(model(x), y)
+            loss.backward()
+            if loss.isfinite() or not is_skipped:
+                optimizer.step()
+    (found,) = [one for one in health.findings if one.name == "not finite"]
+    assert (found.layer, found.evidence["kind"]) == ("middle.2", OUTPUTS)
+    assert (found.began, found.passed) == (BAD, 4 if is_skipped else None)
+
+
+def gradients(step: int, *sizes: float) -> Moment:
+    return Moment(step, {"gradient rms": dict(zip("ab", sizes, strict=True))})
+
+
+def test_one_that_comes_back_has_another_spell():
+    first = Moment(1, {"not finite": {"b": GRADIENT}})
+    nan = torch.nan
+    later = [gradients(2, nan, nan), gradients(3, 1, 1), gradients(4, 1, 1), gradients(5, 1, nan)]
+    (found,) = persisting([DIAGNOSES["not finite"]], [first, *later], Setting())
+    assert found.spells == ((1, 3), (5, None))
+
+
+def test_steps_at_which_gradients_are_not_measured_do_not_end_it():
+    moments = [Moment(1, {"not finite": {"": LOSS}}), Moment(2, {"backward norm": {"a": 1.0}})]
+    (found,) = persisting([DIAGNOSES["not finite"]], moments, Setting())
+    assert found.spells == ((1, None),)

@@ -108,6 +108,7 @@ class Past:
         highest_lr: The highest rate so far.
         last_lr: The rate at the measured step before.
         full: The last two moments at which the costly measurements were made too.
+        not_finite: Where numbers that are not finite began, until gradients and weights are finite.
     """
 
     def __init__(self, setting: Setting) -> None:
@@ -121,6 +122,7 @@ class Past:
         self.highest_lr = 0.0
         self.last_lr: float | None = None
         self.full: list[Moment] = []
+        self.not_finite: Mapping[str, float] = {}
 
     def add(self, moment: Moment) -> None:
         """Goes on to the next measured step."""
@@ -136,3 +138,7 @@ class Past:
             self.first_loss = loss if self.count == 1 else self.first_loss
             self.early_loss = loss if self.count == 2 else self.early_loss
         self.highest_lr = max(self.highest_lr, lr or 0.0)
+        sizes = [*moment.of("gradient rms").values(), *moment.of("weight rms").values()]
+        is_finite_again = bool(sizes) and all(map(math.isfinite, sizes))
+        known: Mapping[str, float] = {} if is_finite_again else self.not_finite
+        self.not_finite = moment.of("not finite") or known

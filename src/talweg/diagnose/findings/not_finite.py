@@ -1,5 +1,6 @@
 """Numbers that are not finite."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,10 +20,16 @@ WHAT = {
 
 @dataclass(frozen=True)
 class NotFinite(Diagnosis):
-    """Something is infinite or not a number: where it began, and with what."""
+    """Something is infinite or not a number: where it began, and with what.
+
+    It is over once the gradients and the weights of a measured step are finite again.
+    """
 
     name = "not finite"
-    meaning = "From there on every number that follows is lost, and so is the run."
+    meaning = (
+        "Every number that is made of it is lost, and so is the run once weights are updated with "
+        "one."
+    )
     remedies = (
         "a lower learning rate, if weights or their gradients came first",
         "torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0) before optimizer.step()",
@@ -30,10 +37,13 @@ class NotFinite(Diagnosis):
         "torch.log(x.clamp(min=1e-12)), nn.CrossEntropyLoss from logits: no log or root of 0",
         "torch.bfloat16 in place of torch.float16, whose largest value is 65,504",
     )
-    needs = ("not finite",)
+    needs = ("not finite", "gradient rms")
     persists = 1
 
     def signs(self, past: Past) -> Iterator[Sign]:
         """See `Diagnosis.signs`."""
-        for layer, kind in past.now.of("not finite").items():
+        sizes = past.now.of("gradient rms").items()
+        bad = [layer for layer, size in sizes if not math.isfinite(size)]
+        began = past.not_finite or dict.fromkeys(bad[-1:], GRADIENT)
+        for layer, kind in began.items():
             yield Sign(layer, WHAT[kind], {"kind": kind})
