@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from tests.diagnose.following import Lambda, Unknown, flat, followed
+from tests.diagnose.tiny import trained
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -181,6 +182,22 @@ def test_no_model_is_said_to_lack_an_activation(name: str):
     assert not [one for one in bad if one.severity != "note"]
     assert [one.layer for one in bad] == (["up"] if name == "low rank" else [])
     assert not [one for one in health.findings if one.name == "dead units"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("tier", ["light", "full"])
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_modules_in_torchscript_take_no_hooks_and_are_measured_by_their_weights(
+    is_whole: bool, tier: Any
+):
+    torch.manual_seed(0)
+    inner = torch.jit.script(nn.Sequential(nn.Linear(12, 8), nn.ReLU()))
+    model = nn.Sequential(inner, nn.Linear(8, 4))
+    health = trained(torch.jit.script(model) if is_whole else model, tier=tier)
+    names = ("0.0", "1")
+    assert all(tuple(one.of("update ratio")) == names for one in health.moments)
+    assert ("TorchScript" in str(health)) == is_whole
+    assert any(moment.of("one-signed") for moment in health.moments) == (tier == "full")
 
 
 def test_units_that_give_nothing_are_dead_behind_a_pool():

@@ -217,3 +217,10 @@ def test_no_step_is_made():
         pass
     assert (health.steps, health.moments, health.findings) == (0, [], [])
     assert "no step of an optimizer of this model was seen" in str(health)
+
+
+def test_a_loop_that_ends_with_an_error_before_its_first_step_has_no_note():
+    watching = talweg.watch(mlp())
+    with pytest.raises(ValueError, match="enough"), watching:
+        raise ValueError("enough")
+    assert watching._health.notes == []

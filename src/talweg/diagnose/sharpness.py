@@ -30,6 +30,8 @@ MOST = 3
 """Measurements that are left out in a row, at most."""
 CHANCE = 0.1
 """The length of what is drawn, beside a gradient of length 1."""
+INSTEAD = "within torch.nn.attention.sdpa_kernel(SDPBackend.MATH) it is"
+"""What makes attention twice differentiable."""
 ALIGNED = 0.999
 """From which cosine on a gradient was only made shorter since it was taken: clipped."""
 
@@ -97,7 +99,8 @@ class Sharpness:
 
     def _give_up(self, obstacle: str) -> None:
         self._is_possible = False
-        self._say(f"the curvature is not measured: {obstacle}")
+        how = f"; {INSTEAD}" if "scaled_dot_product" in obstacle else ""
+        self._say(f"the curvature is not measured: {obstacle}{how}")
 
     @contextmanager
     def _unheard(self) -> Generator[None]:

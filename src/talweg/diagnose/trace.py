@@ -27,6 +27,7 @@ from talweg.diagnose.measures import Activity
 from talweg.diagnose.moment import Layer
 from talweg.diagnose.recognise import activation_between, activation_of, first_tensor, is_same
 from talweg.diagnose.taps import Tap
+from talweg.diagnose.wrappers import is_script
 
 RECURRENT = {"RNN_TANH": "tanh", "RNN_RELU": "relu"}
 """The activation that a recurrent layer's outputs went through."""
@@ -92,7 +93,7 @@ class Trace:
         self._modules = {
             called(name, self._model): module
             for name, module in self._model.named_modules()
-            if is_followed(module)
+            if is_followed(module) and not is_script(module)
         }
         self._taps = [
             (

@@ -29,7 +29,10 @@ from talweg.diagnose.stepping import stepping
 from talweg.diagnose.updates import closure_in
 from talweg.diagnose.wrappers import is_compiled, plain
 
-HIDDEN = "no layer was seen: the model is not called, or within a function that is compiled"
+HIDDEN = (
+    "no layer was seen: the model is not called, is in TorchScript, or within a function that is "
+    "compiled"
+)
 NO_STEP = "no step of an optimizer of this model was seen; one that is compiled is not"
 
 
@@ -102,6 +105,8 @@ class Watch:
 
     def __exit__(self, *error: object) -> None:
         self._end()
+        if not self._steps and error[0] is None:
+            self._health.notes.append(NO_STEP)
         self._closing.close()
         self.is_on = False
         self._health.seconds = self._overhead.seconds(self._seconds)
@@ -116,8 +121,6 @@ class Watch:
         if self._rounds.stepped:
             self._end_round()
         self._losses.read()
-        if not self._steps:
-            self._health.notes.append(NO_STEP)
 
     @property
     def _seconds(self) -> float:

@@ -1,8 +1,10 @@
 """Models in what compiles them or spreads them over processes."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
@@ -46,7 +48,8 @@ def is_compiled(module: nn.Module) -> bool:
 
 def _as_written(module: nn.Module) -> nn.Module | None:
     """What a module holds that compiles it; not by its attribute, which others may hand on."""
-    return module._modules.get("_orig_mod")  # pyright: ignore[reportPrivateUsage]
+    held = module._modules  # pyright: ignore[reportPrivateUsage]
+    return held["_orig_mod"] if "_orig_mod" in held else None  # noqa: SIM401 - TorchScript has none
 
 
 def own_call(module: nn.Module) -> Callable[..., Any] | None:
@@ -78,8 +81,18 @@ class _Compiled:
             self._module._compiled_call_impl = self._call  # pyright: ignore[reportPrivateUsage]
 
 
+def is_script(module: nn.Module) -> bool:
+    """Whether a module is in TorchScript, which takes no hooks."""
+    return isinstance(module, torch.jit.ScriptModule)
+
+
 def on_call(module: nn.Module, tell: Callable[..., None]) -> "RemovableHandle | _Compiled":
-    """Tells of a module's calls, also where it is compiled: the module, ``args``, ``kwargs``."""
+    """Tells of a module's calls, also where it is compiled: the module, ``args``, ``kwargs``.
+
+    Nothing is told of one in TorchScript.
+    """
+    if is_script(module):
+        return RemovableHandle(OrderedDict())
     if own_call(module) is not None:
         return _Compiled(module, tell)
     return module.register_forward_pre_hook(Tap(module, tell), with_kwargs=True, prepend=True)
