@@ -85,6 +85,23 @@ def test_few_samples_do_not_show_whether_units_are_dead():
     assert health.findings == []
 
 
+def test_where_no_gradient_arrives_it_is_not_the_rate_that_is_too_small():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 4))
+    optimizer = adam(model)
+    with talweg.watch(model, optimizer) as health:
+        for step, (x, y) in enumerate(batches(150)):
+            if step == 40:
+                with torch.no_grad():
+                    model[2].bias.fill_(-100)
+            optimizer.zero_grad()
+            cross_entropy(model(x), y).backward()
+            optimizer.step()
+    found = {one.name for one in health.findings}
+    assert {"dead units", "vanishing gradient"} <= found
+    assert "learning rate too small" not in found
+
+
 def test_predictions_may_be_sure():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(12, 16), nn.ReLU(), nn.Linear(16, 1), nn.Sigmoid())

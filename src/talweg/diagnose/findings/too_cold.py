@@ -53,6 +53,8 @@ class TooCold(Diagnosis):
             return
         if lr < past.highest_lr or (past.last_lr is not None and lr > past.last_lr):
             return
+        if 0.0 in past.now.of("backward norm").values():  # none arrives, at whatever rate
+            return
         ratio = max(ratios.values())
         mean = geometric(list(ratios.values())) if min(ratios.values()) > 0 else ratio
         is_small = ratio <= self.ratio or (mean <= self.mean and ratio <= FAR * mean)
