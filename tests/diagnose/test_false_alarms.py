@@ -8,6 +8,7 @@ from torch.nn.functional import binary_cross_entropy, cross_entropy
 
 import talweg
 from talweg.diagnose import Health
+from talweg.diagnose.between import uses_of
 from talweg.diagnose.start import constant_loss
 
 
@@ -128,3 +129,7 @@ def test_a_few_samples_do_not_show_how_often_classes_are():
 def test_a_loss_that_is_not_finite_is_none_that_is_known():
     z = torch.ones(8, 4)
     assert constant_loss(z, torch.full_like(z, torch.inf), torch.tensor(torch.inf)) is None
+
+
+def test_a_loss_that_is_made_of_no_weights_is_used_by_none():
+    assert uses_of(torch.ones(())) == {}

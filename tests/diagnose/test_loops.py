@@ -163,6 +163,23 @@ def test_a_thread_may_begin_to_watch_while_others_make_their_steps():
     assert health.steps == 3
 
 
+class Held(nn.Module):
+    """Its first weight lies on no device that has autocast, as of what is loaded later."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.later = nn.Parameter(torch.empty(2, 2, device="meta"), requires_grad=False)
+        self.net = mlp()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x)
+
+
+def test_a_model_with_weights_on_a_device_without_autocast():
+    health = trained(Held())
+    assert (health.steps, health.notes) == (4, [])
+
+
 def test_a_watch_is_entered_once_at_a_time():
     model = mlp()
     watching = talweg.watch(model)

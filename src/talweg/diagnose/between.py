@@ -117,7 +117,7 @@ def uses_of(loss: Tensor) -> Counter[Any]:
     2
     """
     uses: Counter[Any] = Counter()
-    todo: list[Any] = [loss.grad_fn]
+    todo: list[Any] = [] if loss.grad_fn is None else [loss.grad_fn]
     while todo:
         for before, _ in todo.pop().next_functions:
             if before is not None:

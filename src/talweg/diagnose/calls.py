@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.amp.autocast_mode import is_autocast_available
 
 from talweg.diagnose.wrappers import is_compiled, on_call, plain
 
@@ -35,6 +36,7 @@ class Calls:
         self._model = model
         self._is_beside = False
         self._device = next((value.device.type for value in model.parameters()), "cpu")
+        self._may_cast = is_autocast_available(self._device)
         self._autocast: torch.dtype | None = None
         self.kept: list[Call] = []
         self.thread = threading.get_ident()
@@ -110,7 +112,7 @@ class Calls:
                 self._of_parts.close()
                 self._has_parts = False
             self.thread = threading.get_ident()
-            self._autocast = autocast_of(self._device)
+            self._autocast = autocast_of(self._device) if self._may_cast else None
             self._calls.append((module, args, kwargs))
 
 

@@ -251,7 +251,7 @@ class Watch:
             self._health.add(Moment(self._steps, self._graph.finish()))
         self._overhead.step(self._seconds, is_measured=False)
         self._steps += 1
-        if self._steps >= self._next or self._full is not None:
+        if self._steps >= self._next or not self._is_idle:
             self._go_on()
 
     @beside
@@ -285,8 +285,13 @@ class Watch:
     def _go_on(self) -> None:
         """To the next step, which is only counted if there is nothing to measure."""
         self._prepare()
-        is_idle = self._full is None or self._full.is_idle(self._steps)
-        self._only = self._rounds.only if is_idle and not self._measured.is_on else None
+        is_counted = self._is_idle and not self._measured.is_on
+        self._only = self._rounds.only if is_counted else None
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether the full tier has nothing to do at this step."""
+        return self._full is None or self._full.is_idle(self._steps)
 
     def _close(self, losses: Sequence[Loss]) -> None:
         """Ends a measured step.
