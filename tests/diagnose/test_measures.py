@@ -7,7 +7,9 @@ from torch import Tensor
 
 from talweg.activations import ACTIVATIONS
 from talweg.diagnose.measures import OF_ACTIVITY, OF_STEP, Activity, Step
+from talweg.diagnose.measures.measure import numbers
 from talweg.diagnose.measures.saturated import FLAT
+from talweg.diagnose.taking import Taking
 
 
 def units(values: Tensor, dim: int) -> list[np.ndarray]:
@@ -63,20 +65,37 @@ def test_of_activity_equals_its_twin(name: str, shape: tuple[int, ...], dim: int
     inputs.select(dim, 2).fill_(-1.0)
     function = ACTIVATIONS[activation or "relu"].make()
     values = function(inputs)
-    measure = OF_ACTIVITY[name]
-    found = measure.take(Activity(values, dim, activation))
+    found = numbers(list(OF_ACTIVITY.values()), Activity(values, dim, activation)).get(name)
     expected = OF_ACTIVITY_TWINS[name](values, dim, activation)
     assert (found is None) == (expected is None)
     if found is not None:
-        assert float(measure.join([found])) == pytest.approx(expected, rel=1e-5, abs=1e-7)
+        assert float(found) == pytest.approx(expected, rel=1e-5, abs=1e-7)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("activation", ["relu", "sigmoid"])
+def test_several_passes_are_as_one_of_all_samples(dtype: torch.dtype, activation: str):
+    draws = torch.Generator().manual_seed(3)
+    taking = Taking()
+    every = ACTIVATIONS[activation].make()(3 * torch.randn(40, 6, generator=draws)).to(dtype)
+    for _ in range(2):
+        for values in every.split([8, 32]):
+            taking.activity("0", Activity(values, 1, activation))
+        found = taking.finish()
+        assert ("dead" in found) == (activation == "relu")
+    for name, of_layers in found.items():
+        expected = OF_ACTIVITY_TWINS[name](every, 1, activation)
+        close = max(1e-5, 4 * torch.finfo(dtype).eps)
+        assert of_layers == {"0": pytest.approx(expected, rel=close)}
 
 
 def test_a_unit_is_dead_if_it_is_so_in_every_pass():
-    measure = OF_ACTIVITY["dead"]
-    first, second = torch.zeros(4, 3), torch.zeros(4, 3)
+    taking = Taking()
+    first, second = torch.zeros(16, 3), torch.zeros(16, 3)
     first[0, 0], second[2, 1] = 1.0, 2.0
-    taken = [measure.take(Activity(values, 1, "relu")) for values in (first, second)]
-    assert float(measure.join(taken)) == pytest.approx(1 / 3)
+    for values in (first, second):
+        taking.activity("0", Activity(values, 1, "relu"))
+    assert taking.finish()["dead"] == {"0": pytest.approx(1 / 3)}
 
 
 def slow_rms(values: Tensor) -> float:
@@ -106,9 +125,19 @@ def test_of_step_equals_its_twin(name: str):
     grads[0][1] = grads[0][1].abs()
     grads[0][2] = 0
     after = [one + 1e-2 * other for one, other in zip(before, moved, strict=True)]
-    found = OF_STEP[name].take(Step(grads, before, after))
+    taking, names = Taking(), ["a", "b", "c"]
+    taking.is_full = True
+    taking.step(names, Step(grads, before, after))
     expected = [OF_STEP_TWINS[name](*each) for each in zip(before, grads, after, strict=True)]
-    assert found.tolist() == pytest.approx(expected, rel=1e-5)
+    assert taking.finish()[name] == pytest.approx(dict(zip(names, expected, strict=True)), rel=1e-5)
+
+
+def test_the_update_of_a_weight_of_zeros_has_no_ratio():
+    taking, zeros, ones = Taking(), torch.zeros(2, 2), torch.ones(2, 2)
+    taking.step(["still", "moved"], Step([ones, ones], [zeros, zeros], [zeros, ones]))
+    ratios = taking.finish()["update ratio"]
+    assert np.isnan(ratios["still"])
+    assert ratios["moved"] == np.inf
 
 
 def test_every_measurement_has_a_twin():

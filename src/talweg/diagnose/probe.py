@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from talweg.diagnose.comes_by import Site
 from talweg.diagnose.layers import called
-from talweg.diagnose.measures import OF_ACTIVITY, Activity, OfActivity
+from talweg.diagnose.measures import OF_ACTIVITY, Activity
+from talweg.diagnose.measures.measure import numbers
 from talweg.diagnose.recognise import first_tensor
 from talweg.diagnose.taps import Tap
 
@@ -48,10 +49,8 @@ class Probe:
             values = first_tensor(given, or_batched=True)
             if site is not None and values is not None:
                 seen = site.seen(values)
-                for measure in self._measures:
-                    number = _number(measure, Activity(seen, site.dim, site.activation))
-                    if number is not None:
-                        taken[f"{measure.name} {site.layer}"] = number
+                told = numbers(self._measures, Activity(seen, site.dim, site.activation))
+                taken.update((f"{name} {site.layer}", number) for name, number in told.items())
 
         wanted = {name for name, _, _ in self._sites}
         named = {called(name, module): own for name, own in module.named_modules()}
@@ -74,8 +73,3 @@ class Probe:
         finally:
             for handle in handles:
                 handle.remove()
-
-
-def _number(measure: OfActivity, activity: Activity) -> Tensor | None:
-    found = measure.take(activity)
-    return None if found is None else measure.join([found])

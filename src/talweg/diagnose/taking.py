@@ -2,7 +2,7 @@
 
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
-from itertools import islice
+from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.parameter import is_lazy
 from torch.optim.optimizer import Optimizer
 
-from talweg.diagnose.measures import OF_ACTIVITY, OF_STEP, Activity, OfActivity, Step
+from talweg.diagnose.measures import OF_ACTIVITY, OF_STEP, Activity, OfActivity, OfStep, Step
 
 LARGE = 2**20
 """Values of a weight that are compared before and after an update, at most."""
@@ -36,25 +36,23 @@ class Taking:
     def __init__(self) -> None:
         self._of_activity = list(OF_ACTIVITY.values())
         self._of_step = list(OF_STEP.values())
-        self._passes: dict[tuple[OfActivity, str], list[Tensor]] = {}
-        self._samples: dict[tuple[OfActivity, str], int] = {}
-        self._windows: dict[tuple[OfActivity, str], deque[tuple[list[Tensor], int]]] = {}
+        self._passes: dict[tuple[OfActivity, str], Passes] = {}
+        self._windows: dict[tuple[OfActivity, str], deque[Passes]] = {}
         self._norms: dict[str, list[Tensor]] = {}
-        self._ready: list[tuple[str, Sequence[str], Tensor]] = []
+        self._ready: list[tuple[OfActivity | OfStep, str, int, Tensor]] = []
         self.grad: Tensor | None = None
         self.is_full = False
         self.is_deaf = False
 
     def activity(self, layer: str, activity: Activity) -> None:
         """Takes what a layer's units gave in a forward pass."""
+        count = activity.values.numel()
         for measure in self._of_activity:
             taken = measure.take(activity) if self.is_full or measure.tier != "full" else None
             if taken is not None:
-                self._passes.setdefault((measure, layer), []).append(taken)
-                if measure.window > 1:
-                    size = activity.values.numel() // max(taken.numel(), 1)
-                    before = self._samples.get((measure, layer), 0)
-                    self._samples[measure, layer] = before + size
+                passes = self._passes.setdefault((measure, layer), Passes())
+                passes.taken.append(taken)
+                passes.count += count
 
     def backward(self, layer: str, grad: Tensor) -> None:
         """Takes the loss's gradient in a layer's outputs."""
@@ -71,43 +69,68 @@ class Taking:
 
     def step(self, names: Sequence[str], step: Step) -> None:
         """Takes what an update did to the weights of these names."""
-        self._ready += [
-            (each.name, names, each.take(step))
-            for each in self._of_step
-            if self.is_full or each.tier != "full"
-        ]
+        for measure in self._of_step:
+            if self.is_full or measure.tier != "full":
+                each = zip(names, getattr(step, measure.of), measure.take(step), strict=True)
+                self._ready += [
+                    (measure, name, value.numel() or 1, taken) for name, value, taken in each
+                ]
 
     def finish(self) -> Values:
         """All numbers of the step."""
+        ready = self._ready
         for (measure, layer), passes in self._passes.items():
             joined = self._joined(measure, layer, passes)
             if joined is not None:
-                self._ready.append((measure.name, [layer], joined))
+                count = passes.count if measure.of == "values" else passes.taken[0].numel()
+                ready.append((measure, layer, count, joined))
         norms = {layer: _norm(parts) for layer, parts in self._norms.items()}
-        self._ready += [(BACKWARD, [layer], norm) for layer, norm in norms.items()]
-        numbers = iter(read([value for _, _, value in self._ready]))
+        numbers = read([*(taken for *_, taken in ready), *norms.values()])
         found: Values = {}
-        for measure, layers, _ in self._ready:
-            found.setdefault(measure, {}).update((layer, next(numbers)) for layer in layers)
+        known: dict[str, dict[str, float]] = {}
+        for (measure, name, count, _), number in zip(ready, numbers, strict=False):
+            told = known.setdefault(name, {})
+            told[measure.name] = number = measure.tell(number, count, told)
+            found.setdefault(measure.name, {})[name] = number
+        if norms:
+            found[BACKWARD] = dict(zip(norms, numbers[len(ready) :], strict=True))
         self._passes, self._norms, self._ready, self.grad = {}, {}, [], None
-        self._samples.clear()
         return found
 
-    def _joined(self, measure: OfActivity, layer: str, passes: list[Tensor]) -> Tensor | None:
-        """One number of several passes and moments; None where they are too few yet."""
+    def _joined(self, measure: OfActivity, layer: str, passes: "Passes") -> Tensor | None:
+        """What was taken in several passes and moments; None where they are too few yet."""
         if measure.window == 1:
-            return measure.join(passes)
-        key = measure, layer
-        window = self._windows.setdefault(key, deque(maxlen=max(measure.window, measure.samples)))
-        window.append((passes, self._samples[key]))
-        while (
-            len(window) > measure.window
-            and sum(count for _, count in window) - window[0][1] >= measure.samples
-        ):
-            window.popleft()
-        if sum(count for _, count in window) < measure.samples:
+            return measure.join(passes.taken)
+        window = self._windows.get((measure, layer))
+        if window is None:
+            window = self._windows[measure, layer] = deque(
+                maxlen=max(measure.window, measure.samples)
+            )
+        window.append(passes)
+        samples = sum(moment.samples for moment in window)
+        while len(window) > measure.window and samples - window[0].samples >= measure.samples:
+            samples -= window.popleft().samples
+        if samples < measure.samples:
             return None
-        return measure.join([each for moment, _ in window for each in moment])
+        return measure.join([each for moment in window for each in moment.taken])
+
+
+@dataclass
+class Passes:
+    """What a measurement took of a layer in the passes of one moment.
+
+    Attributes:
+        taken: Of each pass.
+        count: Values it was taken of.
+    """
+
+    taken: list[Tensor] = field(default_factory=list[Tensor])
+    count: int = 0
+
+    @property
+    def samples(self) -> int:
+        """Values for each number that was taken: samples, and places in them."""
+        return self.count // max(self.taken[0].numel(), 1)
 
 
 def _norm(parts: Sequence[Tensor]) -> Tensor:
@@ -115,18 +138,18 @@ def _norm(parts: Sequence[Tensor]) -> Tensor:
 
 
 def read(values: Sequence[Tensor]) -> list[float]:
-    """All numbers of some tensors in order, waiting for each device once."""
-    if len({value.device for value in values}) < 2:
-        return torch.cat([value.reshape(-1) for value in values]).tolist() if values else []
-    by_device: defaultdict[torch.device, list[int]] = defaultdict(list)
+    """The numbers of some tensors of one each, waiting for each device once."""
+    if all(value.is_cpu for value in values):
+        return [value.item() for value in values]
+    places: defaultdict[torch.device, list[int]] = defaultdict(list)
     for place, value in enumerate(values):
-        by_device[value.device].append(place)
-    found: list[list[float]] = [[] for _ in values]
-    for places in by_device.values():
-        numbers = iter(read([values[place] for place in places]))
-        for place in places:
-            found[place] = list(islice(numbers, values[place].numel()))
-    return [number for numbers in found for number in numbers]
+        places[value.device].append(place)
+    found = [0.0] * len(values)
+    for there in places.values():
+        numbers = torch.stack([values[place].reshape(()) for place in there]).tolist()
+        for place, number in zip(there, numbers, strict=True):
+            found[place] = number
+    return found
 
 
 def part(value: Tensor) -> Tensor:

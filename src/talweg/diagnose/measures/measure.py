@@ -1,9 +1,13 @@
-"""What a measurement is: pure functions of tensors, which run on one model or on stacked lanes."""
+"""What a measurement is: pure functions of tensors, which run on one model or on stacked lanes.
 
-from collections.abc import Callable, Sequence
+Each takes sums, lengths or the like where the values are, and tells its number of these in plain
+arithmetic: of floats, once they were read, or of the tensors themselves where lanes are stacked.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import Literal, TypeAlias
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -11,8 +15,10 @@ from torch import Tensor
 Tier: TypeAlias = Literal["light", "full"]
 """How much is measured: ``"full"`` has all of ``"light"`` and what costs more."""
 
-SMALL = 2**16
-"""Values of which a copy costs less than the arithmetic that spares it."""
+Number: TypeAlias = Any
+"""A float, or a tensor of one number where lanes are stacked."""
+Tell: TypeAlias = Callable[[Number, int, Mapping[str, Number]], Number]
+"""What was taken, of how many, and what the measurements before told → the number."""
 
 
 @dataclass(frozen=True)
@@ -35,19 +41,9 @@ class Activity:
         return [d for d in range(self.values.dim()) if d != self.dim]
 
     @cached_property
-    def spread(self) -> tuple[Tensor, Tensor]:
-        """Standard deviation and mean over samples, places and units."""
-        values = self.values if self.values.dtype == torch.float64 else self.values.float()
-        mean = values.mean()
-        if values.numel() <= SMALL:
-            return torch.linalg.vector_norm(values - mean) * values.numel() ** -0.5, mean
-        square = torch.linalg.vector_norm(values).square() / values.numel()
-        return (square - mean.square()).clamp(min=0).sqrt(), mean
-
-    @cached_property
-    def given(self) -> Tensor:
-        """How many outputs of each unit are not 0, ``[unit]``."""
-        return self.values.count_nonzero(self.others)
+    def real(self) -> Tensor:
+        """The values in single precision at least."""
+        return self.values if self.values.dtype == torch.float64 else self.values.float()
 
 
 @dataclass(frozen=True)
@@ -65,17 +61,31 @@ class Step:
     after: Sequence[Tensor]
 
     @cached_property
-    def sizes(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Root mean squares of gradients, weights before and what they moved by, ``[weight]``."""
+    def lengths(self) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Norms of gradients, weights before and what they moved by."""
         moved = torch._foreach_sub(list(self.after), list(self.before))  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
-        sizes = root_mean_squares([*self.grads, *self.before, *moved])
-        gradient, before, update = sizes.view(3, -1)
-        return gradient, before, update
+        found, count = norms([*self.grads, *self.before, *moved]), len(self.before)
+        return found[:count], found[count : 2 * count], found[2 * count :]
 
 
-def averaged(seen: Sequence[Tensor]) -> Tensor:
-    """The mean of what was taken in several passes."""
-    return seen[0] if len(seen) == 1 else torch.stack(list(seen)).mean(0)
+def added(seen: Sequence[Tensor]) -> Tensor:
+    """The sum of what was taken in several passes."""
+    return seen[0] if len(seen) == 1 else torch.stack(list(seen)).sum(0)
+
+
+def as_taken(number: Number, _: int, __: Mapping[str, Number]) -> Number:
+    """What was taken is the number."""
+    return number
+
+
+def share(number: Number, count: int, _: Mapping[str, Number]) -> Number:
+    """What was taken, of all values."""
+    return number / count
+
+
+def root_mean_square(number: Number, count: int, _: Mapping[str, Number]) -> Number:
+    """Of a norm."""
+    return number / count**0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +97,9 @@ class OfActivity:
         meaning: What it is.
         cost: What it costs.
         take: Of one forward pass; None for a layer that it has no meaning for.
-        join: What was taken of several passes → the layer's number.
+        join: What was taken of several passes → the same of all.
+        tell: What was taken of all → the layer's number.
+        of: What is counted: all ``"values"``, or ``"units"``, of each of which a number is taken.
         window: Measured moments that are joined, at least.
         samples: Samples, or places in them, that these must have, at least.
         tier: From which tier on it is taken.
@@ -97,7 +109,9 @@ class OfActivity:
     meaning: str
     cost: str
     take: Callable[[Activity], Tensor | None]
-    join: Callable[[Sequence[Tensor]], Tensor] = averaged
+    join: Callable[[Sequence[Tensor]], Tensor] = added
+    tell: Tell = as_taken
+    of: Literal["values", "units"] = "values"
     window: int = 1
     samples: int = 1
     tier: Tier = "light"
@@ -111,39 +125,38 @@ class OfStep:
         name: What it is called, in tables and findings.
         meaning: What it is.
         cost: What it costs.
-        take: A step → one number per weight, ``[weight]``.
+        take: A step → what is taken of each weight.
+        tell: What was taken of a weight → its number.
+        of: The values of a step that are counted: ``"grads"``, or ``"before"`` an update.
         tier: From which tier on it is taken.
     """
 
     name: str
     meaning: str
     cost: str
-    take: Callable[[Step], Tensor]
+    take: Callable[[Step], Sequence[Tensor]]
+    tell: Tell = as_taken
+    of: Literal["grads", "before"] = "before"
     tier: Tier = "light"
 
 
-def root_mean_squares(values: Sequence[Tensor]) -> Tensor:
-    """The root mean square of each tensor, ``[tensor]``; 0 of one without elements.
-
-    >>> root_mean_squares([torch.tensor([3.0, 4.0]), torch.tensor([[2.0]])])
-    tensor([3.5355, 2.0000])
-    """
-    found = norms(values)
-    sizes = tuple(max(value.numel(), 1) for value in values)
-    return found * _roots(sizes, found.dtype, found.device)
-
-
-@lru_cache
-def _roots(sizes: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.tensor([size**-0.5 for size in sizes], dtype=dtype, device=device)
+def numbers(measures: Sequence[OfActivity], activity: Activity) -> dict[str, Tensor]:
+    """The numbers of one pass by name, of one model or of each lane."""
+    told: dict[str, Tensor] = {}
+    for measure in measures:
+        taken = measure.take(activity)
+        if taken is not None:
+            count = (activity.values if measure.of == "values" else taken).numel()
+            told[measure.name] = measure.tell(measure.join([taken]), count, told)
+    return told
 
 
-def norms(values: Sequence[Tensor]) -> Tensor:
-    """The Euclidean norm of each tensor, ``[tensor]``, in single precision at least.
+def norms(values: Sequence[Tensor]) -> list[Tensor]:
+    """The Euclidean norm of each tensor, in single precision at least.
 
     >>> norms([torch.tensor([3.0, 4.0]), torch.tensor([[2.0]]).bfloat16()])
-    tensor([5., 2.])
+    [tensor(5.), tensor(2.)]
     """
     is_double = any(value.dtype == torch.float64 for value in values)
     dtype = torch.float64 if is_double else torch.float32
-    return torch.stack(torch._foreach_norm(list(values), dtype=dtype))  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
+    return list(torch._foreach_norm(list(values), dtype=dtype))  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]

@@ -28,7 +28,7 @@ def noise_and_signal(first: Sequence[Tensor], second: Sequence[Tensor]) -> tuple
     (tensor([2.]), tensor([1.]))
     """
     apart = torch._foreach_sub(list(second), list(first))  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
-    before, after, between = norms([*first, *second, *apart]).square().view(3, -1)
+    before, after, between = torch.stack(norms([*first, *second, *apart])).square().view(3, -1)
     return between / 2, (before + after - between) / 2
 
 

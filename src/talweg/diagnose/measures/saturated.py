@@ -6,20 +6,20 @@ import torch
 from torch import Tensor
 
 from talweg.activations import ACTIVATIONS
-from talweg.diagnose.measures.measure import Activity, OfActivity
+from talweg.diagnose.measures.measure import Activity, OfActivity, share
 
 FLAT = 1 / 20
 """Of an activation's largest derivative: where it is less, the activation is saturated."""
 
 
 def saturated(activity: Activity) -> Tensor | None:
-    """The share of outputs where ``|f′|`` is under 1/20 of its maximum; None if f is unbounded."""
+    """How many outputs have ``|f′|`` under 1/20 of its maximum; None if f is unbounded."""
     bounds = steep_outputs(activity.activation)
     if bounds is None:
         return None
     low, high = bounds
     middle, half = (low + high) / 2, (high - low) / 2
-    return ((activity.values - middle).abs_() > half).sum() / activity.values.numel()
+    return ((activity.real - middle).abs_() > half).sum()
 
 
 @cache
@@ -52,4 +52,5 @@ SATURATED = OfActivity(
     "share of a layer's outputs where |f′| is under 1/20 of its maximum",
     "a pass over the outputs of bounded activations",
     saturated,
+    tell=share,
 )

@@ -1,18 +1,17 @@
 """Weight gradients of one sign."""
 
-import torch
 from torch import Tensor
 
 from talweg.diagnose.measures.measure import OfStep, Step
 
 
-def one_signed(step: Step) -> Tensor:
+def one_signed(step: Step) -> list[Tensor]:
     """The share of a weight's units, its rows, whose gradient has one sign in the batch.
 
     Rows without a gradient do not count; 0 if none has one. A unit whose inputs are all positive
     moves its weights all up or all down (LeCun et al., "Efficient BackProp", 1998, section 4.3).
     """
-    return torch.stack([_share(grad) for grad in step.grads])
+    return [_share(grad) for grad in step.grads]
 
 
 def _share(grad: Tensor) -> Tensor:

@@ -1,36 +1,39 @@
 """Sizes of gradients, weights and updates."""
 
-from torch import Tensor
+import math
+from collections.abc import Mapping
 
-from talweg.diagnose.measures.measure import OfStep, Step
-
-
-def gradient_size(step: Step) -> Tensor:
-    """The root mean square of each weight's gradient."""
-    return step.sizes[0]
+from talweg.diagnose.measures.measure import Number, OfStep, root_mean_square
 
 
-def weight_size(step: Step) -> Tensor:
-    """The root mean square of each weight before the update."""
-    return step.sizes[1]
-
-
-def update_ratio(step: Step) -> Tensor:
+def update_ratio(length: Number, count: int, known: Mapping[str, Number]) -> Number:
     """The root mean square of each weight's update, of that of the weight.
 
     About 1e-3 is usual (Karpathy, CS231n, "Ratio of weights:updates").
     """
-    _, before, update = step.sizes
-    return update / before
+    update, weight = root_mean_square(length, count, known), known["weight rms"]
+    return update / weight if weight else math.inf if update else math.nan
 
 
 GRADIENT = OfStep(
-    "gradient rms", "root mean square of a weight's gradient", "a pass over it", gradient_size
+    "gradient rms",
+    "root mean square of a weight's gradient",
+    "a pass over it",
+    lambda step: step.lengths[0],
+    root_mean_square,
+    of="grads",
 )
-WEIGHT = OfStep("weight rms", "root mean square of a weight", "a pass over it", weight_size)
+WEIGHT = OfStep(
+    "weight rms",
+    "root mean square of a weight",
+    "a pass over it",
+    lambda step: step.lengths[1],
+    root_mean_square,
+)
 UPDATE = OfStep(
     "update ratio",
     "root mean square of a weight's update, divided by that of the weight",
     "two copies of a weight, or of a million of its values, and two passes over them",
+    lambda step: step.lengths[2],
     update_ratio,
 )
