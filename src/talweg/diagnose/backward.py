@@ -13,6 +13,7 @@ Told = Callable[[Tensor, GradScaler | None], None]
 
 _lock = threading.Lock()
 _listeners: list[Told] = []
+"""Never changed in place: somebody may go through it."""
 _theirs: list[Any] = [None, None]
 """`torch.autograd.backward` and `GradScaler.scale`, while others stand in their place."""
 _scaled = threading.local()
@@ -29,8 +30,9 @@ def listening(tell: Told) -> Generator[None]:
     Args:
         tell: Told of each loss of one number.
     """
+    global _listeners
     with _lock:
-        _listeners.append(tell)
+        _listeners = [*_listeners, tell]
         if _theirs[0] is None:
             _theirs[:] = torch.autograd.backward, GradScaler.scale
             torch.autograd.backward = _backward
@@ -39,7 +41,7 @@ def listening(tell: Told) -> Generator[None]:
         yield
     finally:
         with _lock:
-            _listeners.remove(tell)
+            _listeners = [each for each in _listeners if each is not tell]
             is_ours = torch.autograd.backward is _backward and GradScaler.scale is _scale
             if not _listeners and is_ours:
                 torch.autograd.backward, GradScaler.scale = _theirs
@@ -62,7 +64,7 @@ def _backward(tensors: Any, grad_tensors: Any = None, *args: Any, **kwargs: Any)
     if grad_tensors is None:
         loss = _loss_of(outputs)
         if loss is not None:
-            for tell in _listeners[:]:
+            for tell in _listeners:
                 tell(loss, scaler)
     return _theirs[0](tensors, grad_tensors, *args, **kwargs)
 

@@ -30,6 +30,8 @@ class Calls:
     Attributes:
         kept: The calls that the last loss was made of, if they are kept.
         thread: The thread that called last; at first the one that begins to listen.
+        is_cast_asked: Whether calls are asked what their operations are cast to: at first, and at
+            measured steps.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -38,6 +40,7 @@ class Calls:
         self._device = next((value.device.type for value in model.parameters()), "cpu")
         self._may_cast = is_autocast_available(self._device)
         self._autocast: torch.dtype | None = None
+        self.is_cast_asked = True
         self.kept: list[Call] = []
         self.thread = threading.get_ident()
         self._calls: deque[Call] = deque(maxlen=FEW)
@@ -73,7 +76,7 @@ class Calls:
 
     @contextmanager
     def calling(self) -> Generator[None]:
-        """As `looking`, with the autocast that the last call was made in."""
+        """As `looking`, with the autocast that the last call was made in that was asked."""
         cast = torch.autocast(self._device, self._autocast) if self._autocast else nullcontext()
         with self.looking(), cast:
             yield
@@ -112,7 +115,8 @@ class Calls:
                 self._of_parts.close()
                 self._has_parts = False
             self.thread = threading.get_ident()
-            self._autocast = autocast_of(self._device) if self._may_cast else None
+            if self.is_cast_asked and self._may_cast:
+                self._autocast = autocast_of(self._device)
             self._calls.append((module, args, kwargs))
 
 

@@ -1,6 +1,5 @@
 """The loss's gradient where weights are used, told from autograd's graph."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,29 +16,8 @@ RECURRENT = 4
 """Uses of a weight in one pass, from which on it is a recurrent one."""
 MULTIPLYING = ("Addmm", "Mm", "Bmm", "Addbmm", "Baddbmm", "Linear", "Convolution")
 """Nodes of a graph that multiply a weight."""
-LEAP = 10.0
-"""A loss of so many times the mean of those before is looked at, between measured steps too."""
 WRAPPING = 4
 """Nodes that may lie between a weight and what multiplies it: it is transposed, or cast."""
-
-
-class Leaps:
-    """Tells losses that are far above those before."""
-
-    def __init__(self) -> None:
-        self._mean = math.nan
-
-    def is_one(self, loss: float) -> bool:
-        """Whether the next loss is one.
-
-        >>> leaps = Leaps()
-        >>> [leaps.is_one(loss) for loss in (2.0, 1.0, 100.0)]
-        [False, False, True]
-        """
-        is_leap = abs(loss) > LEAP * self._mean
-        before = abs(loss) if math.isnan(self._mean) else self._mean
-        self._mean = 0.9 * before + 0.1 * abs(loss)
-        return is_leap
 
 
 class Graph:

@@ -58,9 +58,18 @@ class Heard:
             return None
         if self._now and self.is_afresh:
             self._now.clear()
-        self._now.append(value)
-        self.scaler = scaler
+        self.add(value, scaler)
         return value
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether the next loss is the first of its step, and no loss of others is expected."""
+        return self.is_open and not self._now and self._rounds_alone >= FEW
+
+    def add(self, loss: Loss, scaler: GradScaler | None) -> None:
+        """Takes in a loss that is the model's."""
+        self._now.append(loss)
+        self.scaler = scaler
 
     @property
     def is_afresh(self) -> bool:
@@ -88,8 +97,8 @@ class Heard:
             self.close_ears()
             self.settle()
             return self.total()
-        self._rounds_alone += self._rounds_alone >= 0
-        if self._refused:
+        if self._rounds_alone < FEW:
+            self._rounds_alone += self._rounds_alone >= 0
             self._refused = []
         return self._now.pop()
 

@@ -7,11 +7,13 @@ from torch import Tensor, nn
 
 from talweg.diagnose.calls import Calls
 from talweg.diagnose.finite import Origin
-from talweg.diagnose.graph import Leaps
 from talweg.diagnose.health import Health
 from talweg.diagnose.heard import Loss
 from talweg.diagnose.moment import WHOLE, Moment
 from talweg.diagnose.taking import Values, read
+
+LEAP = 10.0
+"""A loss of so many times the mean of those before is looked at, between measured steps too."""
 
 
 class Losses:
@@ -30,8 +32,16 @@ class Losses:
         self._calls = calls
         self._health = health
         self._unread: list[Loss] = []
-        self._leaps = Leaps()
+        self._mean = math.nan
         self._origin = Origin(model, note)
+
+    def is_usual(self, loss: float) -> bool:
+        """Whether there is nothing to look at in a loss, which is taken in then."""
+        size, mean = abs(loss), self._mean
+        if size <= LEAP * mean and size < math.inf:
+            self._mean = 0.9 * mean + 0.1 * size
+            return True
+        return False
 
     def look(self, loss: Loss, step: int) -> bool:
         """Whether a loss is far above those before; where it is not finite, looks for the cause.
@@ -43,8 +53,12 @@ class Losses:
         if not self._origin.is_open or (isinstance(loss, Tensor) and not loss.is_cpu):
             return False
         number = float(loss)
+        if self.is_usual(number):
+            return False
         if math.isfinite(number):
-            return self._leaps.is_one(number)
+            is_first, size = math.isnan(self._mean), abs(number)
+            self._mean = size if is_first else 0.9 * self._mean + 0.1 * size
+            return not is_first
         with self._calls.calling():
             values = self._origin.of_loss(self._calls.last)
         if values:

@@ -4,8 +4,8 @@ import time
 from collections import deque
 from statistics import median
 
-FEW = 24
-"""Steps that are not measured, to whose length a measured one's is compared."""
+FEW = 8
+"""Steps right before a measured one, to whose length its own is compared."""
 MANY = 99
 """Measured steps of which the unseen time is remembered."""
 
@@ -24,6 +24,14 @@ class Overhead:
         self._lengths: deque[float] = deque(maxlen=FEW)
         self._unseen: deque[float] = deque(maxlen=MANY)
         self._measured = 0
+
+    def begin(self, own: float) -> None:
+        """The steps before a measured one begin.
+
+        Args:
+            own: Seconds spent here since the run began.
+        """
+        self._last, self._own = time.perf_counter(), own
 
     def step(self, own: float, *, is_measured: bool) -> None:
         """A step is over.

@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
+from torch.compiler import is_dynamo_compiling
 from torch.optim.optimizer import (
     Optimizer,
     register_optimizer_step_post_hook,
@@ -48,12 +49,16 @@ def stepping(before: Before, after: After) -> Generator[None]:
 
 
 def _before(optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
-    given: tuple[Any, Any] = args, kwargs
-    for listener, _ in _listeners:
-        given = listener(optimizer, *given) or given
-    return None if given[0] is args and given[1] is kwargs else given
+    changed = None
+    if not is_dynamo_compiling():
+        for before, _ in _listeners:
+            told = before(optimizer, args, kwargs)
+            if told is not None:
+                args, kwargs = changed = told
+    return changed
 
 
-def _after(optimizer: Optimizer, *_: object) -> None:
-    for each in _listeners:
-        each[1](optimizer)
+def _after(optimizer: Optimizer, _: object, __: object) -> None:
+    if not is_dynamo_compiling():
+        for _, after in _listeners:
+            after(optimizer)

@@ -19,10 +19,10 @@ class Tap:
         self._module = module
         self._tell = tell
 
-    def __call__(self, module: nn.Module, *given: Any) -> None:
+    def __call__(self, module: nn.Module, args: Any, other: Any) -> None:
         """A call."""
         if module is self._module:
-            self._tell(module, *given)
+            self._tell(module, args, other)
 
     def __deepcopy__(self, memo: object) -> Callable[..., None]:
         """What stands in its place in a copy."""

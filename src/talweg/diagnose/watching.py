@@ -15,6 +15,7 @@ from talweg.core import UserError, first_line
 from talweg.diagnose.backward import listening
 from talweg.diagnose.beside import beside, cadence, caller
 from talweg.diagnose.calls import Calls
+from talweg.diagnose.counting import Counting
 from talweg.diagnose.full import Full
 from talweg.diagnose.graph import Graph
 from talweg.diagnose.health import Health
@@ -22,7 +23,7 @@ from talweg.diagnose.heard import Heard, Loss
 from talweg.diagnose.losses import Losses
 from talweg.diagnose.measured import Measured
 from talweg.diagnose.moment import Moment
-from talweg.diagnose.overhead import Overhead
+from talweg.diagnose.overhead import FEW, Overhead
 from talweg.diagnose.parts import Parts
 from talweg.diagnose.rounds import Rounds, bare
 from talweg.diagnose.stepping import stepping
@@ -54,8 +55,6 @@ class Watch:
     def __init__(self, model: nn.Module, health: Health, every: int | None, is_full: bool) -> None:
         self.is_on = False
         self.own = 0.0
-        self._only: Optimizer | None = None
-        self._counted: Optimizer | None = None
         self.panel: AbstractContextManager[object] = nullcontext()
         self._model = model
         self._health = health
@@ -72,6 +71,7 @@ class Watch:
         self._calls = Calls(model)
         self._losses = Losses(plain(model), self._calls, health, self._note)
         self._overhead = Overhead()
+        self._counting = Counting(self._heard, self._losses, self._calls)
         self._steps = 0
         self._next = 0
         self._is_void = False
@@ -91,7 +91,7 @@ class Watch:
     def __enter__(self) -> Health:
         if self.is_on:
             raise UserError("this watch is on already: talweg.watch makes another for a second run")
-        self.own = self._measured.trace.seconds = 0.0
+        self.own = self._counting.seconds = self._measured.trace.seconds = 0.0
         self._overhead = Overhead()
         self.is_on = True
         self._closing.enter_context(stepping(self._pre_step, self._post_step))
@@ -124,11 +124,11 @@ class Watch:
 
     @property
     def _seconds(self) -> float:
-        return self.own + self._measured.trace.seconds
+        return self.own + self._counting.seconds + self._measured.trace.seconds
 
     def give_up(self, error: Exception) -> None:
         """Measures no more; the run goes on."""
-        self.is_on, self._only = False, None
+        self.is_on, self._counting.only = False, None
         self._measured.trace.detach()
         self._note(f"not measured from step {self._steps} on: {first_line(error)}")
 
@@ -141,7 +141,7 @@ class Watch:
         if self._steps < self._next:
             return
         every = self._every or cadence(self._steps)
-        is_measured = self._steps % every == 0
+        is_measured = self._calls.is_cast_asked = self._steps % every == 0
         self._next = self._steps + (every if is_measured else 1)
         if is_measured:
             if self._parts.have_changed():
@@ -154,8 +154,13 @@ class Watch:
         if self._full is not None:
             self._full.prepare(self._steps, is_measured, self._next)
 
-    @beside
     def _backward(self, loss: Tensor, scaler: GradScaler | None) -> None:
+        """A gradient is about to be taken: of most steps only the loss is heard."""
+        if not self._counting.hears(loss, scaler):
+            self._look(loss, scaler)
+
+    @beside
+    def _look(self, loss: Tensor, scaler: GradScaler | None) -> None:
         # Gradients must not be looked at from a thread while those of another are being taken.
         if self._calls.thread != threading.get_ident() and not self._heard.is_own(loss):
             return
@@ -170,6 +175,8 @@ class Watch:
                 self._full.backward(loss, self.optimizer, self._calls.last[-1:])
         if self._measured.is_on:
             self._measured.trace.look_back(loss)
+        if is_leap:
+            self._counting.only = None
         if self._measured.is_on or is_leap:
             self._graph.follow(loss, is_needed=is_leap)
         if self._measured.is_on:
@@ -179,12 +186,10 @@ class Watch:
 
     def _pre_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
         """An optimizer makes a step; most of them are only counted, when they are over."""
-        if optimizer is self._only and len(args) == 1 and not kwargs:
-            self._counted = optimizer
+        if optimizer is self._counting.only and len(args) == 1 and not kwargs:
             return None
         if self._rounds.is_other(optimizer):
             return None
-        self._only = None
         return self._enter_step(optimizer, args, kwargs)
 
     @beside
@@ -192,6 +197,7 @@ class Watch:
         """An optimizer makes a step; a closure it is given is listened to."""
         if not self._rounds.enter(optimizer, caller(inspect.currentframe(), 4)):
             return None
+        self._counting.only = None
         closure, put = closure_in(args, kwargs)
         self._begin_step(optimizer, closure is not None)
         if closure is None:
@@ -237,22 +243,18 @@ class Watch:
             self._measured.trace.detach()
 
     def _post_step(self, optimizer: Optimizer) -> None:
-        if optimizer is self._counted:
-            self._counted = None
-            self._count_step()
-        else:
+        if optimizer is not self._counting.only:
             self._leave_step(optimizer)
-
-    @beside
-    def _count_step(self) -> None:
-        """A step is over of which nothing is measured but its loss."""
-        self._losses.add(self._heard.counted())
-        if self._graph.has_heard:
-            self._health.add(Moment(self._steps, self._graph.finish()))
-        self._overhead.step(self._seconds, is_measured=False)
+            return
+        self._counting.count()
         self._steps += 1
-        if self._steps >= self._next or not self._is_idle:
-            self._go_on()
+        to_come = self._next - self._steps
+        if to_come == FEW:
+            self._overhead.begin(self._seconds)
+        elif to_come < FEW:
+            self._overhead.step(self._seconds, is_measured=False)
+            if to_come <= 0 or not self._is_idle:
+                self._turn()
 
     @beside
     def _leave_step(self, optimizer: Optimizer) -> None:
@@ -282,11 +284,16 @@ class Watch:
         self._rounds.next()
         self._go_on()
 
+    @beside
+    def _turn(self) -> None:
+        """From steps that are only counted to others."""
+        self._go_on()
+
     def _go_on(self) -> None:
         """To the next step, which is only counted if there is nothing to measure."""
         self._prepare()
         is_counted = self._is_idle and not self._measured.is_on
-        self._only = self._rounds.only if is_counted else None
+        self._counting.only = self._rounds.only if is_counted else None
 
     @property
     def _is_idle(self) -> bool:
