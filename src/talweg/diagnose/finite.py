@@ -11,6 +11,7 @@ from talweg.diagnose.calls import Call, again, aside
 from talweg.diagnose.layers import called, is_followed
 from talweg.diagnose.recognise import first_tensor, tensors
 from talweg.diagnose.taking import Values
+from talweg.diagnose.taps import Pair
 
 INPUTS, WEIGHTS, OUTPUTS, LOSS, GRADIENT, BETWEEN = 1.0, 2.0, 3.0, 4.0, 5.0, 6.0
 """What was not finite first: the model's inputs, a module's parameters, what it gives of finite
@@ -85,7 +86,7 @@ def first_not_finite(model: nn.Module, calls: Sequence[Call]) -> tuple[str, floa
         if value is not None and not found and not bool(_is_known(value, kind).all()):
             found.append((name, kind))
 
-    handles: list[Any] = []
+    pairs: list[Pair] = []
     for name, module in model.named_modules():
         if is_followed(module) or any(module is part for part, _, _ in calls):
             path = called(name, model)
@@ -98,11 +99,10 @@ def first_not_finite(model: nn.Module, calls: Sequence[Call]) -> tuple[str, floa
             def after(_: nn.Module, __: Any, gave: Any, path: str = path) -> None:
                 look(path, first_tensor(gave), OUTPUTS)
 
-            handles += [
-                module.register_forward_pre_hook(before, with_kwargs=True),
-                module.register_forward_hook(after),
-            ]
+            pairs.append(Pair(module, before, after))
     try:
+        for pair in pairs:
+            pair.put()
         with aside(model):
             for place, call in enumerate(calls):
                 if place == 0:
@@ -112,8 +112,8 @@ def first_not_finite(model: nn.Module, calls: Sequence[Call]) -> tuple[str, floa
                     break
                 again(call)
     finally:
-        for handle in handles:
-            handle.remove()
+        for pair in pairs:
+            pair.remove()
     return found[0] if found else ("", LOSS)
 
 

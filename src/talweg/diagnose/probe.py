@@ -12,7 +12,7 @@ from talweg.diagnose.layers import called
 from talweg.diagnose.measures import OF_ACTIVITY, Activity
 from talweg.diagnose.measures.measure import numbers
 from talweg.diagnose.recognise import first_tensor
-from talweg.diagnose.taps import Tap
+from talweg.diagnose.taps import Pair
 
 SPLIT = "layers"
 """What takes the place of a part of the data in the readings of a probe."""
@@ -54,7 +54,7 @@ class Probe:
 
         wanted = {name for name, _, _ in self._sites}
         named = {called(name, module): own for name, own in module.named_modules()}
-        handles: list[Any] = []
+        pairs: list[Pair] = []
         for name in wanted & named.keys():
 
             def before(_: nn.Module, given: Any, more: Any, name: str = name) -> None:
@@ -63,13 +63,11 @@ class Probe:
             def after(_: nn.Module, __: Any, given: Any, name: str = name) -> None:
                 take(name, False, given)
 
-            own = named[name]
-            handles += [
-                own.register_forward_pre_hook(Tap(own, before), with_kwargs=True),
-                own.register_forward_hook(Tap(own, after)),
-            ]
+            pairs.append(Pair(named[name], before, after))
         try:
+            for pair in pairs:
+                pair.put()
             yield taken
         finally:
-            for handle in handles:
-                handle.remove()
+            for pair in pairs:
+                pair.remove()

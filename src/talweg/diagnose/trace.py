@@ -26,7 +26,7 @@ from talweg.diagnose.layers import (
 from talweg.diagnose.measures import Activity
 from talweg.diagnose.moment import Layer
 from talweg.diagnose.recognise import activation_between, activation_of, first_tensor, is_same
-from talweg.diagnose.taps import Tap
+from talweg.diagnose.taps import Pair
 from talweg.diagnose.wrappers import is_script
 
 RECURRENT = {"RNN_TANH": "tanh", "RNN_RELU": "relu"}
@@ -68,7 +68,8 @@ class Trace:
         self._last = Last()
         self._first = ""
         self._straight: dict[str, Any] = {}
-        self._taps: list[tuple[nn.Module, Tap, Tap]] = []
+        self._pairs: list[Pair] = []
+        self._is_attached = False
         self._handles: list[RemovableHandle] = []
         self._is_aside = False
         self._followed: set[str] = set()
@@ -90,33 +91,31 @@ class Trace:
 
     def refresh(self) -> None:
         """Looks up the model's modules once more: they are others than before."""
+        self.detach()
         self._modules = {
             called(name, self._model): module
             for name, module in self._model.named_modules()
             if is_followed(module) and not is_script(module)
         }
-        self._taps = [
-            (
+        self._pairs = [
+            Pair(
                 module,
-                Tap(module, partial(self._beside, self._enter, name)),
-                Tap(module, partial(self._beside, self._leave, name)),
+                partial(self._beside, self._enter, name),
+                partial(self._beside, self._leave, name),
             )
             for name, module in self._modules.items()
         ]
 
     def attach(self) -> None:
         """Follows passes from now on."""
-        if self._handles:
+        if self._is_attached:
             return
-        if not self._taps:
+        if not self._pairs:
             self.refresh()
         self._followed.clear()
-        self.outputs, self.is_back = None, False
-        for module, before, after in self._taps:
-            self._handles += [
-                module.register_forward_pre_hook(before, with_kwargs=True),
-                module.register_forward_hook(after),
-            ]
+        self.outputs, self.is_back, self._is_attached = None, False, True
+        for pair in self._pairs:
+            pair.put()
 
     def look_back(self, loss: Tensor) -> None:
         """Layers are one linear map only where nothing else is made of what the first one gives.
@@ -134,10 +133,10 @@ class Trace:
 
     def detach(self) -> None:
         """Follows them no more."""
-        for handle in self._handles:
-            handle.remove()
+        for each in (*self._pairs, *self._handles):
+            each.remove()
         self._handles.clear()
-        self._last = Last()
+        self._last, self._is_attached = Last(), False
 
     @contextmanager
     def attached(self) -> Generator[None]:

@@ -167,9 +167,11 @@ class Course:
         self._past.add(moment)
         new: list[Finding] = []
         for diagnosis in self._diagnoses:
-            if not any(moment.of(need) for need in diagnosis.needs):
+            if moment.values.keys().isdisjoint(diagnosis.needs):
                 continue
             signs = {sign.layer: sign for sign in diagnosis.signs(self._past)}
+            if not signs and not self._seen:
+                continue
             before = [layer for name, layer in self._seen if name == diagnosis.name]
             for layer in dict.fromkeys([*before, *signs]):
                 key = diagnosis.name, layer
