@@ -34,7 +34,7 @@ class Counting:
         self.seconds = 0.0
 
     def hears(self, loss: Tensor, scaler: GradScaler | None) -> bool:
-        """Takes in a loss that is about to be differentiated, unless it has to be looked at."""
+        """Takes in a loss that is about to be differentiated; whether there was no more to do."""
         if self.only is None or is_dynamo_compiling():
             return False
         if self._calls.thread != threading.get_ident() or not self._heard.is_alone:
@@ -42,7 +42,10 @@ class Counting:
         if type(loss) is not Tensor:
             return False
         began = time.perf_counter()
-        value = loss.item() if loss.is_cpu else loss.detach()
+        try:
+            value = loss.item() if loss.is_cpu else loss.detach()
+        except RuntimeError:  # it has no number of its own
+            return False
         is_usual = isinstance(value, Tensor) or self._losses.is_usual(value)
         if is_usual:
             self._heard.add(value, scaler)
