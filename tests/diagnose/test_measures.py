@@ -98,6 +98,18 @@ def test_a_unit_is_dead_if_it_is_so_in_every_pass():
     assert taking.finish()["dead"] == {"0": pytest.approx(1 / 3)}
 
 
+@pytest.mark.parametrize("activation", ["relu", ""])
+def test_units_that_give_nan_are_not_dead(activation: str):
+    values = torch.zeros(40, 4)
+    values[3, 1] = values[:, 2] = torch.nan
+    taking = Taking()
+    for _ in range(2):
+        taking.activity("0", Activity(values, 1, activation))
+        found = taking.finish()
+    assert found["dead"] == {"0": 0.5}
+    assert found["sparsity"] == {"0": pytest.approx(1 - 41 / 160)}
+
+
 def slow_rms(values: Tensor) -> float:
     return float(np.sqrt(np.mean(values.double().numpy() ** 2)))
 

@@ -25,7 +25,7 @@ class Health:
         notes: What could not be measured, and why.
         every: Steps from one measured step to the next.
         tier: ``"light"`` or ``"full"``.
-        seconds: The time of the run and, within it, that of the measurements.
+        clock: Tells the seconds, while the run goes on.
         listeners: Told of each moment, and of the findings that are new then.
 
     Args:
@@ -41,23 +41,44 @@ class Health:
         self.notes: list[str] = []
         self.every = every
         self.tier = tier
-        self.seconds = (0.0, 0.0)
+        self.clock: Callable[[], tuple[float, float]] | None = None
         self.listeners: list[Callable[[Moment, list[Finding]], None]] = []
         self.diagnoses = diagnoses
         self._course = Course(diagnoses)
+        self._undiagnosed: list[tuple[Moment, Setting]] = []
+        self._seconds = 0.0, 0.0
 
-    def add(self, moment: Moment) -> list[Finding]:
-        """Takes in what was measured at a step; returns the findings that are new."""
+    def add(self, moment: Moment) -> None:
+        """Takes in what was measured at a step."""
         self.moments.append(moment)
-        new = self._course.add(moment, self.setting)
-        for listener in self.listeners:
-            listener(moment, new)
-        return new
+        self._undiagnosed.append((moment, self.setting))
+        if self.listeners:
+            new = self.diagnose()
+            for listener in self.listeners:
+                listener(moment, new)
+
+    def diagnose(self) -> list[Finding]:
+        """Looks at what was measured since the last look; returns the findings that are new.
+
+        Nothing is lost by waiting: what is said of a step depends on it and those before alone.
+        """
+        waiting, self._undiagnosed = self._undiagnosed, []
+        return [new for each in waiting for new in self._course.add(*each)]
 
     @property
     def findings(self) -> list[Finding]:
         """What was found so far: what goes on first, then the worst."""
+        self.diagnose()
         return self._course.findings
+
+    @property
+    def seconds(self) -> tuple[float, float]:
+        """The time of the run and, within it, that of the measurements."""
+        return self.clock() if self.clock else self._seconds
+
+    @seconds.setter
+    def seconds(self, seconds: tuple[float, float]) -> None:
+        self._seconds, self.clock = seconds, None
 
     @property
     def steps(self) -> int:

@@ -7,7 +7,7 @@ from statistics import median
 FEW = 8
 """Steps right before a measured one, to whose length its own is compared."""
 MANY = 99
-"""Measured steps of which the unseen time is remembered."""
+"""Measured steps whose length is remembered, and those before them."""
 
 
 class Overhead:
@@ -22,7 +22,7 @@ class Overhead:
         self._began = self._last = time.perf_counter()
         self._own = 0.0
         self._lengths: deque[float] = deque(maxlen=FEW)
-        self._unseen: deque[float] = deque(maxlen=MANY)
+        self._beside: deque[tuple[float, list[float]]] = deque(maxlen=MANY)
         self._measured = 0
 
     def begin(self, own: float) -> None:
@@ -48,7 +48,7 @@ class Overhead:
             return
         self._measured += 1
         if self._lengths:
-            self._unseen.append(length - median(self._lengths))
+            self._beside.append((length, [*self._lengths]))
 
     def seconds(self, own: float) -> tuple[float, float]:
         """The time since the run began and, within it, that of the measurements.
@@ -56,5 +56,6 @@ class Overhead:
         Args:
             own: Seconds spent here.
         """
-        unseen = max(median(self._unseen), 0.0) if self._unseen else 0.0
-        return time.perf_counter() - self._began, own + self._measured * unseen
+        unseen = [length - median(before) for length, before in self._beside]
+        more = max(median(unseen), 0.0) if unseen else 0.0
+        return time.perf_counter() - self._began, own + self._measured * more

@@ -93,6 +93,7 @@ class Watch:
             raise UserError("this watch is on already: talweg.watch makes another for a second run")
         self.own = self._counting.seconds = self._measured.trace.seconds = 0.0
         self._overhead = Overhead()
+        self._health.clock = lambda: self._overhead.seconds(self._seconds)
         self.is_on = True
         self._closing.enter_context(stepping(self._pre_step, self._post_step))
         self._closing.enter_context(listening(self._backward))
@@ -121,6 +122,7 @@ class Watch:
         if self._rounds.stepped:
             self._end_round()
         self._losses.read()
+        self._health.diagnose()
 
     @property
     def _seconds(self) -> float:
@@ -316,4 +318,3 @@ class Watch:
             self._full.finish(values, self._health, optimizer, len(losses))
         self._health.add(Moment(self._steps, values))
         self._calls.forget()
-        self._health.seconds = self._overhead.seconds(self._seconds)

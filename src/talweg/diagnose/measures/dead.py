@@ -24,7 +24,7 @@ def largest(activity: Activity) -> Tensor | None:
 
 
 def dead(seen: Sequence[Tensor]) -> Tensor:
-    """How many units gave nothing but 0 in all passes."""
+    """How many units gave nothing but 0 in all passes; NaN is none."""
     return reduce(torch.maximum, seen).eq(0).sum()
 
 
