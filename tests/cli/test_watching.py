@@ -25,8 +25,10 @@ def test_both_runs_are_told_side_by_side(name: str, run):
         (changed,) = [line for line in out.splitlines() if line.startswith("what differs")]
         for recipe in demo.recipes:
             assert demo.changed(recipe)[0] in changed
+        assert "from step" in out
     else:
         assert "The cure" not in out
+    assert ("wrong start at step 0" in out) == (name in {"exploding", "saturated"})
 
 
 def test_a_page_is_written(run, tmp_path: Path):

@@ -77,5 +77,6 @@ def _found(one: Outcome) -> Text:
     for name, places in by_name(one.health.findings).items():
         layers = len({place.layer for place in places})
         where = f" in {layers} layers" if layers > 1 else ""
-        lines.append(f"{places[0].severity}: {name}{where} from step {places[0].began}")
+        when = "at" if places[0].is_of_a_moment else "from"
+        lines.append(f"{places[0].severity}: {name}{where} {when} step {places[0].began}")
     return Text("\n".join(lines) or "nothing")
