@@ -2,6 +2,7 @@
 
 import copy
 import io
+import pickle
 import warnings
 
 import pytest
@@ -11,6 +12,7 @@ from torch import nn
 
 import talweg
 from talweg.core import UserError
+from talweg.diagnose.health import Health
 
 
 def bits(model: nn.Module) -> list[bytes]:
@@ -69,6 +71,25 @@ def test_copies_and_files_of_a_watched_model_are_not_watched():
         torch.save(model, io.BytesIO())
         other(torch.randn(4, 64)).sum().backward()
     assert health.moments == []
+
+
+def test_a_copy_or_a_file_of_what_is_known_is_of_that_moment():
+    model = mlp(nn.ReLU)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    taken: list[Health] = []
+
+    def listener(*_: object) -> None:
+        if not taken:
+            taken.extend([copy.deepcopy(health), pickle.loads(pickle.dumps(health))])
+
+    with talweg.watch(model, optimizer, every=1) as health:
+        health.listeners.append(listener)
+        trained(model, optimizer, 5)
+    for each in taken:
+        assert (each.steps, len(each.moments), each.listeners) == (1, 1, [])
+        assert 0 < each.seconds[1] < each.seconds[0] < health.seconds[0]
+        assert each.findings == []
+    assert pickle.loads(pickle.dumps(health)).rows() == health.rows()
 
 
 def test_what_fails_beside_the_run_does_not_end_it(monkeypatch):

@@ -48,6 +48,10 @@ class Health:
         self._undiagnosed: list[tuple[Moment, Setting]] = []
         self._seconds = 0.0, 0.0
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy or a file of it is of this moment: it grows no more, and nobody listens."""
+        return {**vars(self), "_seconds": self.seconds, "clock": None, "listeners": []}
+
     def add(self, moment: Moment) -> None:
         """Takes in what was measured at a step."""
         self.moments.append(moment)
