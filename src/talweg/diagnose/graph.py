@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from talweg.diagnose.layers import called
 from talweg.diagnose.taking import BACKWARD, Values, read
-from talweg.diagnose.trace import called
 
 THROUGH_TIME, TIME_STEPS = "through time", "time steps"
 """What arrives at the first use of a weight of what starts at the last, as a share; its uses."""
